@@ -1,0 +1,16 @@
+# Everything comes from Debian 12's packages (./dev names them); nothing is downloaded here.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+# Headers only: libcurl itself is loaded on first use (src/base/curl.h).
+pkg_check_modules(CURL_HEADERS REQUIRED libcurl)
+if(PAWL_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
