@@ -1,0 +1,22 @@
+// Planted bugs: faults built in on purpose, to show that the simulator finds them (./dev sim --planted). They exist only
+// in libraries built with PAWL_PLANTED; in all others planted() is false at compile time.
+#pragma once
+
+#include <cstdint>
+
+namespace pawl {
+
+enum class Planted : std::uint8_t {
+  none,
+  answer_before_commit,     // P1
+  act_before_commit,        // P3
+};
+
+#ifdef PAWL_PLANTED
+inline Planted active_planted = Planted::none;
+inline bool planted(Planted bug) { return active_planted == bug; }
+#else
+constexpr bool planted(Planted) { return false; }
+#endif
+
+}  // namespace pawl
