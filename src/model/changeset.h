@@ -1,0 +1,61 @@
+// What one decision writes. A store applies it whole or not at all and knows no rules.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/id.h"
+#include "base/time.h"
+#include "model/run.h"
+
+namespace pawl {
+
+// A row of `workflows`.
+struct WorkflowRow {
+  std::string name;
+  bool enabled = true;
+  int version = 0;  // the newest
+  std::int64_t last_number = 0;  // highest run number known when this row was written; runs may have gone past it
+  Instant created_at{}, updated_at{};
+};
+
+// A row of `versions`; never changed once written.
+struct VersionRow {
+  std::string workflow;
+  int version = 0;
+  std::string text;  // as its author wrote it
+  Instant created_at{};
+  std::string user;
+};
+
+// A row of `events`: one step of one run. (run, seq) is unique, which is also the fence: of two decisions made on the
+// same state only one is stored.
+struct RecordRow {
+  RunId run;
+  std::int64_t seq = 0;  // from 1, without gaps
+  Instant at{};
+  std::string body;  // engine/record.h
+};
+
+// A row of `start_keys`.
+struct StartKey {
+  std::string workflow;
+  std::string key;
+  std::string body_hash;
+  RunId run;
+  Instant at{};
+};
+
+struct Changeset {
+  std::optional<WorkflowRow> workflow;  // inserted or replaced
+  std::optional<VersionRow> version;    // inserted
+  std::optional<Run> new_run;           // inserted
+  std::optional<StartKey> start_key;    // inserted
+  std::optional<Run> run;               // its changing columns are updated (run.h)
+  std::optional<RecordRow> record;      // inserted
+  std::optional<Instant> heartbeat;     // of this node
+
+  bool empty() const { return !workflow && !version && !new_run && !start_key && !run && !record && !heartbeat; }
+};
+
+}  // namespace pawl

@@ -1,0 +1,125 @@
+// What may happen to the engine: requests of people, results of tasks, timers. Each is decided once, in the order in
+// which the inbox holds them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/json.h"
+#include "model/command.h"
+#include "model/run.h"
+
+namespace pawl {
+
+// A process that came to its own end.
+struct ProcessExit {
+  int exit_code = 0;
+  int signal = 0;               // that ended it, 0: none; exit_code is then 128 + signal
+  std::string stdout_text;      // valid UTF-8: all of it if it was wanted, else the first 16 KiB
+  bool stdout_cut = false;      // more was printed than stdout_text holds
+  std::string stderr_tail;      // last lines, valid UTF-8
+  Json outputs;                 // object: what it wrote to $PAWL_OUTPUT
+};
+
+// An HTTP response, whatever its status.
+struct HttpReply {
+  int status = 0;
+  Json headers;               // object, names in lower case; if they were wanted
+  std::string text;           // valid UTF-8: the whole body if it was wanted as text, else its first 16 KiB
+  bool text_cut = false;
+  std::optional<Json> json;   // the body, if it was wanted so and is JSON
+  std::string json_error;     // why it is not
+};
+
+// The outcome of one try as the runner saw it; whether that is success is the engine's to say.
+struct Outcome {
+  enum class End : std::uint8_t {
+    completed,  // `process` or `reply` is set
+    failed,     // could not be carried through: failure says why
+    timed_out,  // its time was over
+    stopped,    // by a StopTask
+  };
+  End end = End::completed;
+  Failure failure;  // unless completed; code as in semantics.md, such as timeout, connection_failed, output_too_large
+  std::optional<ProcessExit> process;
+  std::optional<HttpReply> reply;
+};
+
+struct TaskFinished {
+  RunId run;
+  TaskRef ref;
+  int try_number = 0;
+  Outcome outcome;
+};
+
+// A definition was sent; it has been parsed and checked. `text` is what its author wrote.
+struct WorkflowSubmitted {
+  enum class Mode : std::uint8_t { create, replace, create_or_replace };
+  std::shared_ptr<const Workflow> workflow;
+  std::string text;
+  Mode mode = Mode::create;
+  Who who;
+};
+
+struct RunRequested {
+  std::string workflow;
+  Json inputs;       // object
+  std::string key;   // idempotency key; empty: none
+  Who who;
+};
+
+struct CancelRequested {
+  RunId run;
+  Who who;
+};
+
+struct ResumeRequested {
+  RunId run;
+  bool with_current = false;
+  bool force = false;
+  Who who;
+};
+
+// `due` of a run has come.
+struct TimerDue {
+  RunId run;
+};
+
+// A slot is free for a run that waits for one (waits_for: limit).
+struct SlotFree {
+  RunId run;
+};
+
+// The node that ran it is dead: adopt or recover it. Sent at start, for each open run.
+struct RunOrphaned {
+  RunId run;
+  Instant last_life{};  // the last instant at which the dead node is known to have lived
+};
+
+// The server was asked to stop and the tries of this run in flight are about to be cut off.
+struct RunCutOff {
+  RunId run;
+};
+
+using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, TimerDue,
+                           SlotFree, RunOrphaned, RunCutOff>;
+
+// Answers to those who asked.
+struct WorkflowAccepted {
+  std::string name;
+  int version = 0;
+  bool created = false;    // there was none of that name
+  bool unchanged = false;  // the newest version says the same already
+};
+struct RunAccepted {
+  RunId run;
+  std::int64_t number = 0;
+  std::string workflow;
+  bool existing = false;  // the key had started it before
+};
+using Answer = std::variant<std::monostate, WorkflowAccepted, RunAccepted>;
+
+}  // namespace pawl

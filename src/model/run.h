@@ -1,0 +1,119 @@
+// A run as data: its row in the store, and below it the attempts, job runs, task runs and tries that are folded from
+// its records (engine/fold.h). Plain values; copying an attempt shares outputs and errors.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/time.h"
+#include "model/status.h"
+#include "model/workflow.h"
+
+namespace pawl {
+
+// Why something failed: a stable code for programs, a sentence for people, and the cause below it (HTTP status and
+// first bytes of the body; or exit code, signal and last lines of standard error).
+struct Failure {
+  std::string code;
+  std::string message;
+  Json cause;  // object or null
+};
+using FailurePtr = std::shared_ptr<const Failure>;
+
+// Who asked for an attempt.
+struct Who {
+  Trigger trigger = Trigger::manual;
+  std::string user;        // user or token name
+  std::string client;      // address, or system-recovery
+  std::string user_agent;
+  Instant at{};
+};
+
+// A row of `runs`. Status, attempt, version, waits_for, due, error and the last two instants are the newest attempt's.
+struct Run {
+  RunId id;
+  std::string workflow;
+  std::int64_t number = 0;
+  int version = 0;
+  std::string trace_id;
+  RunStatus status = RunStatus::queued;
+  WaitsFor waits_for = WaitsFor::none;
+  std::optional<Instant> due;  // earliest instant at which the run has to be looked at although nothing happens
+  int attempt = 1;
+  Who who;  // of the first attempt
+  Json inputs;
+  Json vars;  // as resolved once, at the start
+  Json env;   // values of `env.*` that vars and tasks name, as resolved once
+  FailurePtr error;
+  Instant created_at{};
+  std::optional<Instant> started_at, finished_at;
+};
+
+struct Try {
+  int number = 0;  // counted per task through all attempts of the run
+  TryStatus status = TryStatus::running;
+  Instant started_at{};
+  std::optional<Instant> finished_at;
+  FailurePtr error;
+};
+
+struct TaskRun {
+  WorkStatus status = WorkStatus::pending;
+  SkipReason reason = SkipReason::none;
+  WaitsFor waits_for = WaitsFor::none;
+  std::optional<Instant> due;
+  int done_in_attempt = 0;  // of skipped/done
+  int generation = 1;
+  std::optional<Instant> generation_started;  // what now() gives in this generation
+  int failed_tries = 0;                       // of this generation: what its retry budget has lost
+  int last_try = 0;                           // number of the newest try in any attempt
+  std::vector<Try> tries;                     // of this attempt
+  std::shared_ptr<const Json> outputs;        // object: declared and implicit outputs; null: none
+  std::shared_ptr<const Json> preview;        // object: what is kept to look at and never a value
+  FailurePtr error;
+  std::optional<Instant> started_at, finished_at;
+};
+
+struct JobRun {
+  WorkStatus status = WorkStatus::pending;
+  SkipReason reason = SkipReason::none;
+  int done_in_attempt = 0;
+  FailurePtr error;
+  std::optional<Instant> started_at, finished_at;
+  std::vector<TaskRun> tasks;  // by position in the definition
+};
+
+struct Attempt {
+  int number = 1;
+  int version = 0;
+  RunStatus status = RunStatus::queued;
+  WaitsFor waits_for = WaitsFor::none;
+  std::optional<Instant> due;
+  Who who;
+  FailurePtr error;
+  bool cancel_requested = false;
+  Instant created_at{};
+  std::optional<Instant> started_at, finished_at;
+  std::vector<JobRun> jobs;  // by position in the definition
+};
+
+// All of a run, for looking at.
+struct RunHistory {
+  Run run;
+  std::vector<Attempt> attempts;                                // oldest first
+  std::map<int, std::shared_ptr<const Workflow>> definitions;  // by version: the names that the positions mean
+};
+
+// The position of a task in an attempt.
+struct TaskRef {
+  int job = 0;
+  int task = 0;
+  auto operator<=>(const TaskRef&) const = default;
+};
+
+}  // namespace pawl
