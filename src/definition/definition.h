@@ -1,0 +1,44 @@
+// The workflow file (docs/definition.md): YAML 1.2 core schema or JSON, to a checked Workflow, or to everything that is
+// wrong with it at once. Pure; bounded in time and memory for any input. Threads: all functions are reentrant.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "model/workflow.h"
+
+namespace pawl::definition {
+
+struct Problem {
+  int line = 1;  // from 1
+  int column = 1;  // from 1, in characters
+  std::string message;
+  std::string hint;  // what to write instead; may be empty
+};
+
+struct Parsed {
+  Workflow workflow;
+  std::vector<Problem> warnings;
+};
+
+constexpr std::size_t max_text = 1 << 20;
+constexpr std::size_t max_tasks = 10'000;
+
+// In order of line and column; never empty when it fails.
+std::expected<Parsed, std::vector<Problem>> parse(std::string_view text);
+
+// `file:line:column: message; hint`.
+std::string to_text(const Problem& problem, std::string_view file);
+
+// The inputs of a start: defaults filled in, types, options, patterns and bounds checked. Texts are read as the type
+// wants them if `from_text` (the command line). Problems name the input.
+std::expected<Json, std::vector<std::string>> check_inputs(const Workflow& workflow, const Json& given,
+                                                           bool from_text = false);
+
+// The definition with all defaults, as the API shows it.
+Json to_json(const Workflow& workflow);
+
+}  // namespace pawl::definition

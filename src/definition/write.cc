@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "definition/definition.h"
+#include "definition/inputs.h"
+
+namespace pawl::definition {
+namespace {
+
+json::string text(std::string_view value) { return json::string(value); }
+
+json::object object_of(const TextMap& map) {
+  json::object object;
+  for (const auto& [name, value] : map) object.emplace(name, text(value));
+  return object;
+}
+
+json::object input_to_json(const Input& input) {
+  json::object object{{"type", to_string(input.type)}, {"required", input.required}};
+  if (input.fallback) object.emplace("default", *input.fallback);
+  if (!input.options.empty()) object.emplace("options", json::array(input.options.begin(), input.options.end()));
+  if (!input.pattern.empty()) object.emplace("pattern", text(input.pattern));
+  if (input.min) object.emplace("min", *input.min);
+  if (input.max) object.emplace("max", *input.max);
+  if (!input.description.empty()) object.emplace("description", text(input.description));
+  return object;
+}
+
+json::object retry_to_json(const Retry& retry) {
+  json::object object{{"max", retry.max}, {"delay", pawl::to_text(retry.delay)}, {"backoff", retry.backoff}};
+  if (retry.max_delay) object.emplace("max-delay", pawl::to_text(*retry.max_delay));
+  object.emplace("jitter", retry.jitter);
+  return object;
+}
+
+void add_action(json::object& object, const ProcessAction& action) {
+  if (action.command.empty()) {
+    object.emplace("run", text(action.script));
+    object.emplace("shell", text(action.shell));
+  } else {
+    json::array command;
+    for (const std::string& part : action.command) command.push_back(text(part));
+    object.emplace("command", std::move(command));
+  }
+  if (!action.working_directory.empty()) object.emplace("working-directory", text(action.working_directory));
+  object.emplace("grace", pawl::to_text(action.grace));
+}
+
+void add_action(json::object& object, const HttpAction& action) {
+  const bool has_body = action.body_kind != BodyKind::none;
+  json::object http{{"method", action.method.empty() ? text(has_body ? "POST" : "GET") : text(action.method)},
+                    {"url", text(action.url)}};
+  if (!action.headers.is_null()) http.emplace("headers", action.headers);
+  if (!action.query.is_null()) http.emplace("query", action.query);
+  switch (action.body_kind) {
+    case BodyKind::none: break;
+    case BodyKind::json: http.emplace("json", action.body); break;
+    case BodyKind::form: http.emplace("form", action.body); break;
+    case BodyKind::text: http.emplace("body", action.body); break;
+  }
+  if (action.timeout) http.emplace("timeout", pawl::to_text(*action.timeout));
+  http.emplace("follow-redirects", action.follow_redirects);
+  json::object tls{{"verify", action.tls_verify}};
+  if (!action.tls_ca_file.empty()) tls.emplace("ca-file", text(action.tls_ca_file));
+  http.emplace("tls", std::move(tls));
+  http.emplace("success-when", action.success_when.empty()
+                                   ? text("${{ response.status >= 200 && response.status < 300 }}")
+                                   : text(action.success_when));
+  object.emplace("http", std::move(http));
+}
+
+json::object task_to_json(const Task& task) {
+  json::object object{{"id", text(task.id)},
+                      {"name", text(title(task))},
+                      {"if", text(task.condition.empty() ? "success()" : task.condition)}};
+  std::visit([&](const auto& action) { add_action(object, action); }, task.action);
+  object.emplace("env", object_of(task.env));
+  object.emplace("retry", retry_to_json(task.retry));
+  if (task.timeout) object.emplace("timeout", pawl::to_text(*task.timeout));
+  object.emplace("outputs", object_of(task.outputs));
+  object.emplace("on-crash", task.on_crash == OnCrash::rerun ? "rerun" : "fail");
+  return object;
+}
+
+}  // namespace
+
+std::string to_text(const Problem& problem, std::string_view file) {
+  std::string line = fmt::format("{}:{}:{}: {}", file, problem.line, problem.column, problem.message);
+  if (!problem.hint.empty()) line += "; " + problem.hint;
+  return line;
+}
+
+Json to_json(const Workflow& workflow) {
+  json::object jobs;
+  for (const Job& job : workflow.jobs) {
+    json::array needs;
+    for (const int need : job.needs) needs.push_back(text(workflow.jobs[static_cast<std::size_t>(need)].id));
+    json::array tasks;
+    for (const Task& task : job.tasks) tasks.push_back(task_to_json(task));
+    jobs.emplace(job.id, json::object{{"name", text(title(job))},
+                                      {"needs", std::move(needs)},
+                                      {"if", text(job.condition.empty() ? "success()" : job.condition)},
+                                      {"env", object_of(job.env)},
+                                      {"resume", job.resume == ResumeAt::task ? "task" : "job"},
+                                      {"tasks", std::move(tasks)}});
+  }
+  json::object inputs;
+  for (const Input& input : workflow.inputs) inputs.emplace(input.name, input_to_json(input));
+  json::object on;
+  if (!workflow.schedules.is_null()) on.emplace("schedule", workflow.schedules);
+  if (!workflow.webhook.is_null()) on.emplace("webhook", workflow.webhook);
+  json::object object{{"name", text(workflow.name)}};
+  if (!workflow.description.empty()) object.emplace("description", text(workflow.description));
+  object.emplace("labels", object_of(workflow.labels));
+  object.emplace("on", std::move(on));
+  object.emplace("inputs", std::move(inputs));
+  object.emplace("vars", object_of(workflow.vars));
+  object.emplace("env", object_of(workflow.env));
+  object.emplace("timeout", pawl::to_text(workflow.timeout));
+  object.emplace("recover", json::object{{"max", workflow.recover.max},
+                                         {"window", pawl::to_text(workflow.recover.window)},
+                                         {"then", "fail"}});
+  object.emplace("jobs", std::move(jobs));
+  return object;
+}
+
+}  // namespace pawl::definition
