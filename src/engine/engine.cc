@@ -1,0 +1,157 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "engine/step.h"
+
+namespace pawl::engine {
+namespace {
+
+std::string body_hash(const Json& inputs) { return sha256_hex(to_text(inputs)); }
+
+Decision refuse(Code code, std::string message, std::string name) {
+  Decision decision;
+  decision.answer = fail(code, std::move(message), std::move(name));
+  return decision;
+}
+
+Decision submit(const View& view, const WorkflowSubmitted& event, Instant now) {
+  const std::string& name = event.workflow->name;
+  if (view.workflow && event.mode == WorkflowSubmitted::Mode::create)
+    return refuse(Code::conflict, fmt::format("workflow '{}' exists already; change it with PUT", name), "workflow_exists");
+  if (view.workflow && view.text && *view.text == event.text) {
+    Decision same;
+    same.answer = WorkflowAccepted{name, view.workflow->version, false, true};
+    return same;
+  }
+  Decision decision;
+  WorkflowRow row = view.workflow.value_or(WorkflowRow{.name = name, .created_at = now});
+  ++row.version;
+  row.updated_at = now;
+  row.last_number = view.last_number;
+  decision.answer = WorkflowAccepted{name, row.version, !view.workflow, false};
+  decision.changes.version = VersionRow{name, row.version, event.text, now, event.who.user};
+  decision.changes.workflow = std::move(row);
+  return decision;
+}
+
+// The values of `env` that the definition names, resolved once: a run keeps them (P9).
+Json named_environment(const Plan& plan, const Json* environment) {
+  json::object kept;
+  const auto* all = environment ? environment->if_object() : nullptr;
+  if (!all) return kept;
+  for (const std::string& name : plan.environment)
+    if (const Json* value = all->if_contains(name)) kept[name] = *value;
+  if (plan.whole_environment) kept = *all;
+  return kept;
+}
+
+Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t seed) {
+  if (!view.workflow || !view.plan)
+    return refuse(Code::not_found, fmt::format("there is no workflow '{}'", event.workflow), "workflow_unknown");
+  const std::string hash = body_hash(event.inputs);
+  if (view.start_key) {
+    if (view.start_key->body_hash != hash)
+      return refuse(Code::conflict,
+                    fmt::format("the key '{}' has started run {} with other inputs", event.key, to_string(view.start_key->run)),
+                    "key_reused");
+    Decision decision;
+    decision.answer = RunAccepted{view.start_key->run, 0, event.workflow, true};
+    return decision;
+  }
+  if (!view.workflow->enabled)
+    return refuse(Code::conflict, fmt::format("workflow '{}' is disabled", event.workflow), "workflow_disabled");
+
+  SplitMix random(seed);
+  auto state = std::make_unique<RunState>();
+  Run& run = state->run;
+  run.id = RunId{uuid_v7(now, random.next(), random.next())};
+  run.trace_id = trace_id(random.next(), random.next());
+  run.workflow = event.workflow;
+  run.number = view.last_number + 1;
+  run.version = view.plan->version;
+  run.who = event.who;
+  run.who.at = now;
+  run.inputs = event.inputs;
+  run.env = named_environment(*view.plan, view.environment);
+  run.created_at = now;
+  run.vars = json::object{};
+  for (const auto& [name, value] : view.plan->vars) {
+    const RunContext context(StartContext{view.plan->workflow.get(), &run}, now);
+    auto evaluated = expression::evaluate(value, context);
+    if (!evaluated) return refuse(Code::invalid, fmt::format("vars.{}: {}", name, evaluated.error().message), "vars_invalid");
+    run.vars.get_object()[name] = evaluated->value_or(Json(nullptr));
+  }
+
+  Decision decision;
+  decision.changes.new_run = run;  // its final form follows below
+  Step step(*state, *view.limits, now, decision);
+  step.emit(AttemptStarted{1, view.plan->version, run.who}, view.plan);
+  if (!step.broken()) begin_attempt(step);
+  step.finish();
+  if (!decision.broken.empty()) return decision;
+  decision.changes.new_run = state->run;
+  if (!event.key.empty()) decision.changes.start_key = StartKey{event.workflow, event.key, hash, run.id, now};
+  decision.answer = RunAccepted{run.id, run.number, run.workflow, false};
+  decision.created = std::move(state);
+  return decision;
+}
+
+Result<Answer> cancel(Step& step, const CancelRequested& event) {
+  RunState& s = step.s;
+  if (is_final(s.attempt.status))
+    return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)), "run_final");
+  // A second cancel stops the clean-up too.
+  if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
+  return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
+}
+
+}  // namespace
+
+Needs needs(const Event& event) {
+  struct Visit {
+    Needs operator()(const WorkflowSubmitted& e) const { return {std::nullopt, e.workflow->name, {}}; }
+    Needs operator()(const RunRequested& e) const { return {std::nullopt, e.workflow, e.key}; }
+    Needs operator()(const TaskFinished& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const CancelRequested& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const ResumeRequested& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const TimerDue& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const SlotFree& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const RunOrphaned& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const RunCutOff& e) const { return {e.run, {}, {}}; }
+  };
+  return std::visit(Visit{}, event);
+}
+
+Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed) {
+  if (const auto* submitted = std::get_if<WorkflowSubmitted>(&event)) return submit(view, *submitted, now);
+  if (const auto* requested = std::get_if<RunRequested>(&event)) return start(view, *requested, now, seed);
+
+  Decision decision;
+  if (!view.run) {
+    decision.answer = fail(Code::not_found, "there is no such run", "run_unknown");
+    return decision;
+  }
+  Step step(*view.run, *view.limits, now, decision);
+  if (const auto* finished = std::get_if<TaskFinished>(&event))
+    finish_try(step, *finished);
+  else if (const auto* asked = std::get_if<CancelRequested>(&event))
+    decision.answer = cancel(step, *asked);
+  else if (const auto* resumed = std::get_if<ResumeRequested>(&event))
+    decision.answer = resume(step, *resumed);
+  else if (std::holds_alternative<TimerDue>(event))
+    on_timer(step);
+  else if (std::holds_alternative<SlotFree>(event))
+    use_free_slots(step);
+  else if (const auto* orphaned = std::get_if<RunOrphaned>(&event))
+    recover(step, orphaned->last_life);
+  else if (std::holds_alternative<RunCutOff>(event))
+    cut_off(step);
+  step.finish();
+  return decision;
+}
+
+}  // namespace pawl::engine

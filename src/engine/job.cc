@@ -1,0 +1,140 @@
+// A job: whether it runs, which of its tasks is next, and how it ends.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/step.h"
+
+namespace pawl::engine {
+namespace {
+
+// Whether a stopped run may still start it: clean-up asks for it by name.
+bool may_clean_up(const Step& step, const Condition& condition) {
+  if (step.s.stop_hard) return false;
+  return condition.asks_cleanup || (step.s.stop_error && condition.asks_failure);
+}
+
+}  // namespace
+
+void end_job(Step& step, int job, WorkStatus status, SkipReason reason, FailurePtr error) {
+  step.emit(JobEnded{job, status, reason, std::move(error)});
+}
+
+void look_at_job(Step& step, int job) {
+  if (step.job(job).status != WorkStatus::pending) return;
+  const JobProgress& progress = step.progress(job);
+  const Condition& condition = step.plan(job).condition;
+  const bool stopping = step.s.stop_asked;
+  if (progress.condition_held && !stopping) {
+    // Its `if` held in an earlier attempt; verdicts are not taken twice.
+    step.emit(JobStarted{job});
+    return advance_job(step, job);
+  }
+  if (stopping && !may_clean_up(step, condition)) {
+    // A cut-off job may still hold tasks that ask to clean up.
+    if (progress.condition_held && !step.s.stop_hard) {
+      step.emit(JobStarted{job});
+      return advance_job(step, job);
+    }
+    return end_job(step, job, WorkStatus::cancelled);
+  }
+  const auto judged = judge(step, job, -1, condition,
+                            {.success = !progress.needs_failed && !stopping,
+                             .failure = progress.ancestor_failed || step.s.stop_error,
+                             .cancelled = stopping && !step.s.stop_error});
+  switch (judged.verdict) {
+    case Verdict::yes:
+      step.emit(JobStarted{job});
+      return advance_job(step, job);
+    case Verdict::no: return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
+    case Verdict::upstream: return end_job(step, job, WorkStatus::skipped, SkipReason::upstream);
+    case Verdict::failed: return end_job(step, job, WorkStatus::failed, SkipReason::none, judged.error);
+  }
+}
+
+void advance_job(Step& step, int job) {
+  const JobPlan& plan = step.plan(job);
+  JobProgress& progress = step.progress(job);
+  JobRun& run = step.job(job);
+  const int count = static_cast<int>(plan.tasks.size());
+  // Tasks that will not run are recorded one by one only when a later one does; otherwise the end of the job says it.
+  std::vector<TaskEnded> passed_over;
+  const auto record_passed_over = [&] {
+    for (TaskEnded& change : passed_over) step.emit(std::move(change));
+    passed_over.clear();
+  };
+  for (; progress.next_task < count && !step.broken(); ++progress.next_task) {
+    const int t = progress.next_task;
+    const TaskRef ref{job, t};
+    const TaskRun& task = run.tasks[static_cast<std::size_t>(t)];
+    if (is_final(task.status)) continue;  // carried from an earlier attempt
+    const bool stopping = step.s.stop_asked;
+    if (task.status == WorkStatus::waiting) {
+      if (!stopping) return;  // carried with its due time
+      end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
+      continue;
+    }
+    const TaskPlan& task_plan = plan.tasks[static_cast<std::size_t>(t)];
+    if (stopping && !may_clean_up(step, task_plan.condition)) {
+      if (step.s.cut_off.contains(ref)) {
+        record_passed_over();
+        end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
+      } else {
+        passed_over.push_back({ref, WorkStatus::cancelled, SkipReason::none, nullptr});
+      }
+      continue;
+    }
+    if (step.s.cut_off.contains(ref)) {
+      // Its condition held before the node died.
+      if (task_plan.task->on_crash == OnCrash::fail) {
+        record_passed_over();
+        end_task(step, ref, WorkStatus::failed, SkipReason::none,
+                 failure("interrupted", "interrupted while it ran, and on-crash says fail"));
+        continue;
+      }
+    } else {
+      if (progress.task_failed && !task_plan.condition.has_status) {
+        passed_over.push_back({ref, WorkStatus::skipped, SkipReason::upstream, nullptr});
+        continue;
+      }
+      const auto judged = judge(step, job, t, task_plan.condition,
+                                {.success = !progress.task_failed && !stopping,
+                                 .failure = progress.task_failed || progress.ancestor_failed || step.s.stop_error,
+                                 .cancelled = stopping && !step.s.stop_error});
+      if (judged.verdict == Verdict::failed) {
+        record_passed_over();
+        end_task(step, ref, WorkStatus::failed, SkipReason::none, judged.error);
+        continue;
+      }
+      if (judged.verdict != Verdict::yes) {
+        record_passed_over();
+        end_task(step, ref, WorkStatus::skipped,
+                 judged.verdict == Verdict::no ? SkipReason::condition : SkipReason::upstream, nullptr);
+        continue;
+      }
+    }
+    record_passed_over();
+    if (start_task(step, ref)) return;
+  }
+  if (step.broken()) return;
+
+  // No task is left. What was never reached shares the verdict, unless the job has another one.
+  const bool cancelled =
+      progress.task_cancelled || std::ranges::any_of(passed_over, [](const TaskEnded& t) { return t.status == WorkStatus::cancelled; });
+  if (progress.task_failed) {
+    if (cancelled) record_passed_over();
+    for (int t = 0; t < count; ++t) {
+      const TaskRun& task = run.tasks[static_cast<std::size_t>(t)];
+      if (task.status != WorkStatus::failed) continue;
+      const std::string& id = plan.tasks[static_cast<std::size_t>(t)].task->id;
+      const std::string why = task.error ? task.error->message : "failed";
+      return end_job(step, job, WorkStatus::failed, SkipReason::none,
+                     failure("task_failed", fmt::format("task {}: {}", id, why), task.error ? task.error->cause : Json(nullptr)));
+    }
+  }
+  if (cancelled) return end_job(step, job, WorkStatus::cancelled);
+  record_passed_over();
+  end_job(step, job, WorkStatus::success);
+}
+
+}  // namespace pawl::engine

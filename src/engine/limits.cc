@@ -1,0 +1,69 @@
+// A node's capacity: who may start now, and who waits.
+#include "engine/limits.h"
+
+#include "engine/step.h"
+
+namespace pawl::engine {
+
+void Limits::remember(const RunState& state) {
+  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] += state.slots_held[kind];
+  note_waiting(state);
+}
+
+void Limits::forget(const RunState& state) {
+  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] -= state.slots_held[kind];
+  for (auto& kind : waiting) kind.erase(state.run.id);
+  wants_probation.erase(state.run.id);
+  if (on_probation == state.run.id) on_probation.reset();
+}
+
+bool Limits::may_take(Slot slot, RunId run) const {
+  const auto& queue = waiting[static_cast<std::size_t>(slot)];
+  return free(slot) && (queue.empty() || *queue.begin() >= run);
+}
+
+void Limits::note_waiting(const RunState& state) {
+  std::array<bool, slot_kinds> wants{};
+  // A held run takes nothing before its time, so it must not be offered anything.
+  if (!state.held())
+    for (const TaskRef ref : state.limited) wants[static_cast<std::size_t>(slot_of(state.plan_of(ref)))] = true;
+  for (std::size_t kind = 0; kind < wants.size(); ++kind) {
+    if (wants[kind])
+      waiting[kind].insert(state.run.id);
+    else
+      waiting[kind].erase(state.run.id);
+  }
+}
+
+std::optional<RunId> Limits::next_waiting() const {
+  for (std::size_t kind = 0; kind < waiting.size(); ++kind)
+    if (!waiting[kind].empty() && used[kind] < most[kind]) return *waiting[kind].begin();
+  if (!on_probation && !wants_probation.empty()) return *wants_probation.begin();
+  return std::nullopt;
+}
+
+void use_free_slots(Step& step) {
+  if (step.s.held()) return on_timer(step);
+  // A copy: a start takes its task out of the set.
+  const std::vector<TaskRef> wanting(step.s.limited.begin(), step.s.limited.end());
+  for (const TaskRef ref : wanting) {
+    if (step.broken()) return;
+    if (!step.limits.may_take(slot_of(step.s.plan_of(ref)), step.s.run.id)) continue;
+    if (!start_task(step, ref)) advance_job(step, ref.job);
+  }
+  settle(step);
+}
+
+bool may_leave_probation_queue(Step& step) {
+  Limits& limits = step.limits;
+  if (step.s.counted_recoveries < 2) return true;
+  if (limits.on_probation && *limits.on_probation != step.s.run.id) {
+    limits.wants_probation.insert(step.s.run.id);
+    return false;
+  }
+  limits.wants_probation.erase(step.s.run.id);
+  limits.on_probation = step.s.run.id;
+  return true;
+}
+
+}  // namespace pawl::engine

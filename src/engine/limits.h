@@ -1,0 +1,32 @@
+// How much of a node's capacity is taken, and who waits for it. Belongs to the node, lives in memory, and is built up
+// again from the runs when it starts.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <set>
+
+#include "engine/state.h"
+
+namespace pawl::engine {
+
+struct Limits {
+  std::array<int, slot_kinds> most{4, 4096};
+  std::array<int, slot_kinds> used{};
+  std::array<std::set<RunId>, slot_kinds> waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
+  std::optional<RunId> on_probation;  // the one run that may work after a second counted recovery
+  std::set<RunId> wants_probation;
+
+  bool free(Slot slot) const { return used[static_cast<std::size_t>(slot)] < most[static_cast<std::size_t>(slot)]; }
+  // Whether `run` may take a slot now: there is one, and nobody older waits for it.
+  bool may_take(Slot slot, RunId run) const;
+  // Brings `waiting` up to date with what the run's tasks want.
+  void note_waiting(const RunState& state);
+  // The oldest run that could have a slot now, if any.
+  std::optional<RunId> next_waiting() const;
+  // A run is loaded into or dropped from memory with the slots that its tries hold.
+  void remember(const RunState& state);
+  void forget(const RunState& state);
+};
+
+}  // namespace pawl::engine

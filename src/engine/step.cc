@@ -1,0 +1,34 @@
+#include "engine/step.h"
+
+#include "engine/record_codec.h"
+
+namespace pawl::engine {
+
+void Step::emit(Change change, const std::shared_ptr<const Plan>& new_plan) {
+  if (broken()) return;
+  const auto held_before = s.slots_held;
+  if (const auto applied = apply(s, change, now, new_plan); !applied) {
+    out.broken = applied.error().message;
+    return;
+  }
+  for (std::size_t kind = 0; kind < held_before.size(); ++kind) limits.used[kind] += s.slots_held[kind] - held_before[kind];
+  if (const auto* ended = std::get_if<JobEnded>(&change))
+    for (const int dependent : plan(ended->job).dependents)
+      if (progress(dependent).open_needs == 0) ready.push_back(dependent);
+  changes_.push_back(std::move(change));
+}
+
+void Step::finish() {
+  if (broken() || changes_.empty()) return;
+  const bool row_changed = settle_row(s, now);
+  ++s.seq;
+  s.last_at = now;
+  limits.note_waiting(s);
+  if (limits.on_probation == s.run.id && (is_final(s.attempt.status) || s.finished_task)) limits.on_probation.reset();
+  if (is_final(s.attempt.status)) limits.wants_probation.erase(s.run.id);
+  out.changes.record = RecordRow{s.run.id, s.seq, now, encode(changes_)};
+  if (row_changed && !out.changes.new_run) out.changes.run = s.run;
+  out.record = Record{s.seq, now, std::move(changes_)};
+}
+
+}  // namespace pawl::engine

@@ -1,0 +1,88 @@
+// One decision under way: what every concept file of the engine works on.
+#pragma once
+
+#include <vector>
+
+#include "engine/context.h"
+#include "engine/engine.h"
+#include "engine/fold.h"
+
+namespace pawl::engine {
+
+class Step {
+ public:
+  Step(RunState& run, Limits& node_limits, Instant instant, Decision& decision)
+      : s(run), limits(node_limits), now(instant), out(decision) {}
+
+  RunState& s;
+  Limits& limits;
+  const Instant now;
+  Decision& out;
+
+  // Records the change and lives through it. After a change that does not fit (a bug) nothing more is recorded.
+  void emit(Change change, const std::shared_ptr<const Plan>& new_plan = nullptr);
+  void command(Command command) { out.commands.push_back(std::move(command)); }
+  bool broken() const { return !out.broken.empty(); }
+
+  // Jobs whose last need has become final, in the order in which they did; settle() looks at them.
+  std::vector<int> ready;
+
+  const JobPlan& plan(int job) const { return s.plan->jobs[static_cast<std::size_t>(job)]; }
+  JobRun& job(int job) const { return s.attempt.jobs[static_cast<std::size_t>(job)]; }
+  JobProgress& progress(int job) const { return s.progress[static_cast<std::size_t>(job)]; }
+
+  // Ends the decision: the record and, if it has changed, the row go into the changeset.
+  void finish();
+
+ private:
+  std::vector<Change> changes_;
+};
+
+inline FailurePtr failure(std::string code, std::string message, Json cause = nullptr) {
+  return std::make_shared<const Failure>(Failure{std::move(code), std::move(message), std::move(cause)});
+}
+
+// run.cc
+void begin_attempt(Step& step);  // looks at every job that needs nothing open, then settles
+void settle(Step& step);         // looks at ready jobs until there is none, and ends the attempt when no job is open
+
+// job.cc
+void look_at_job(Step& step, int job);  // its needs are final: starts it, or passes over it
+void advance_job(Step& step, int job);  // starts its next task, or ends it
+void end_job(Step& step, int job, WorkStatus status, SkipReason reason = SkipReason::none, FailurePtr error = nullptr);
+
+// task.cc
+// Starts a try, or lets the task wait for a slot. False: it cannot be started and is recorded as failed.
+bool start_task(Step& step, TaskRef ref);
+void end_task(Step& step, TaskRef ref, WorkStatus status, SkipReason reason, FailurePtr error);
+void finish_try(Step& step, const TaskFinished& event);
+enum class Verdict : std::uint8_t { yes, no, upstream, failed };
+struct Judged {
+  Verdict verdict = Verdict::yes;
+  FailurePtr error;  // of failed
+};
+// The condition of a job (task -1) or task with what came before it.
+Judged judge(Step& step, int job, int task, const Condition& condition, RunContext::Status status);
+
+// retry.cc
+Duration retry_delay(const Retry& retry, int failed_tries, std::uint64_t random);
+
+// cancel.cc
+void stop_run(Step& step, const Who& who, bool hard, FailurePtr error);
+
+// limits.cc
+// Takes what a waiting run may now have: tasks that want slots start as far as there are any.
+void use_free_slots(Step& step);
+bool may_leave_probation_queue(Step& step);
+
+// timers.cc
+void on_timer(Step& step);
+
+// recovery.cc
+void recover(Step& step, Instant last_life);
+void cut_off(Step& step);
+
+// resume.cc
+Result<Answer> resume(Step& step, const ResumeRequested& event);
+
+}  // namespace pawl::engine
