@@ -1,0 +1,366 @@
+#include "store/memory/memory_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <variant>
+
+#include "store/cursor.h"
+
+namespace pawl::store {
+
+// The rows that one commit has changed so far, so that they can be put back: the cost of a commit is that of its own
+// rows, not of the disk's.
+class Changes {
+ public:
+  explicit Changes(MemoryDisk& disk) : disk_(disk) {}
+
+  Result<void> apply(const Changeset& change) {
+    if (change.workflow) put_workflow(*change.workflow);
+    if (change.version &&
+        !insert(disk_.versions_, {change.version->workflow, change.version->version}, *change.version))
+      return taken("version {} of workflow '{}'", change.version->version, change.version->workflow);
+    if (change.new_run)
+      if (auto done = insert_run(*change.new_run); !done) return done;
+    if (change.start_key &&
+        !insert(disk_.start_keys_, {change.start_key->workflow, change.start_key->key}, *change.start_key))
+      return taken("start key '{}' of workflow '{}'", change.start_key->key, change.start_key->workflow);
+    if (change.run)
+      if (auto done = update_run(*change.run); !done) return done;
+    if (change.record)
+      if (auto done = insert_record(*change.record); !done) return done;
+    if (change.heartbeat) {
+      undo_.push_back(OldHeartbeat{disk_.heartbeat_});
+      disk_.heartbeat_ = change.heartbeat;
+    }
+    return {};
+  }
+
+  void take_back() {
+    for (auto step = undo_.rbegin(); step != undo_.rend(); ++step)
+      std::visit([this](auto& old) { restore(old); }, *step);
+    undo_.clear();
+  }
+
+ private:
+  struct OldWorkflow {
+    std::string name;
+    std::optional<WorkflowRow> row;
+  };
+  struct NewVersion {
+    std::pair<std::string, int> key;
+  };
+  struct NewKey {
+    std::pair<std::string, std::string> key;
+  };
+  struct NewRun {
+    RunId id;
+  };
+  struct OldRun {  // the columns that a run update changes
+    RunId id;
+    Run changing;
+  };
+  struct NewRecord {
+    RunId run;
+    std::int64_t seq;
+  };
+  struct OldHeartbeat {
+    std::optional<Instant> at;
+  };
+  using Undo = std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat>;
+
+  template <class... Args>
+  static std::unexpected<Error> taken(fmt::format_string<Args...> what, Args&&... args) {
+    return fail(Code::conflict, fmt::format(what, std::forward<Args>(args)...) + " is stored already");
+  }
+
+  static Undo inserted(const std::pair<std::string, int>& key) { return NewVersion{key}; }
+  static Undo inserted(const std::pair<std::string, std::string>& key) { return NewKey{key}; }
+
+  template <class Key, class Row>
+  bool insert(std::map<Key, Row>& table, Key key, const Row& row) {
+    if (!table.emplace(key, row).second) return false;
+    undo_.push_back(inserted(key));
+    return true;
+  }
+
+  void put_workflow(const WorkflowRow& row) {
+    const auto [at, added] = disk_.workflows_.try_emplace(row.name, row);
+    undo_.push_back(OldWorkflow{row.name, added ? std::nullopt : std::optional(at->second)});
+    if (!added) at->second = row;
+  }
+
+  Result<void> insert_run(const Run& run) {
+    if (disk_.runs_.contains(run.id)) return taken("run {}", to_string(run.id));
+    if (!disk_.numbers_.emplace(std::pair(run.workflow, run.number), run.id).second)
+      return taken("number {} of workflow '{}'", run.number, run.workflow);
+    disk_.runs_.emplace(run.id, run);
+    if (!is_final(run.status)) disk_.open_.insert(run.id);
+    undo_.push_back(NewRun{run.id});
+    return {};
+  }
+
+  Result<void> update_run(const Run& run) {
+    const auto at = disk_.runs_.find(run.id);
+    if (at == disk_.runs_.end()) return fail(Code::conflict, fmt::format("run {} is not stored", to_string(run.id)));
+    Run old;
+    copy_changing(at->second, old);
+    undo_.push_back(OldRun{run.id, std::move(old)});
+    set_changing(run, at->second);
+    return {};
+  }
+
+  static void copy_changing(const Run& from, Run& to) {
+    to.status = from.status;
+    to.waits_for = from.waits_for;
+    to.due = from.due;
+    to.attempt = from.attempt;
+    to.version = from.version;
+    to.error = from.error;
+    to.started_at = from.started_at;
+    to.finished_at = from.finished_at;
+  }
+
+  void set_changing(const Run& from, Run& to) {
+    copy_changing(from, to);
+    if (is_final(to.status))
+      disk_.open_.erase(to.id);
+    else
+      disk_.open_.insert(to.id);
+  }
+
+  static auto position(std::vector<RecordRow>& rows, std::int64_t seq) {
+    return std::ranges::lower_bound(rows, seq, {}, &RecordRow::seq);
+  }
+
+  Result<void> insert_record(const RecordRow& record) {
+    auto& rows = disk_.records_[record.run];
+    const auto at = position(rows, record.seq);
+    if (at != rows.end() && at->seq == record.seq)
+      return taken("record {} of run {}", record.seq, to_string(record.run));
+    rows.insert(at, record);
+    undo_.push_back(NewRecord{record.run, record.seq});
+    return {};
+  }
+
+  void restore(OldWorkflow& old) {
+    if (old.row)
+      disk_.workflows_[old.name] = std::move(*old.row);
+    else
+      disk_.workflows_.erase(old.name);
+  }
+  void restore(const NewVersion& added) { disk_.versions_.erase(added.key); }
+  void restore(const NewKey& added) { disk_.start_keys_.erase(added.key); }
+  void restore(const NewRun& added) {
+    const auto at = disk_.runs_.find(added.id);
+    disk_.numbers_.erase({at->second.workflow, at->second.number});
+    disk_.runs_.erase(at);
+    disk_.open_.erase(added.id);
+  }
+  void restore(const OldRun& old) { set_changing(old.changing, disk_.runs_.at(old.id)); }
+  void restore(const NewRecord& added) {
+    const auto rows = disk_.records_.find(added.run);
+    rows->second.erase(position(rows->second, added.seq));
+    if (rows->second.empty()) disk_.records_.erase(rows);
+  }
+  void restore(const OldHeartbeat& old) { disk_.heartbeat_ = old.at; }
+
+  MemoryDisk& disk_;
+  std::vector<Undo> undo_;
+};
+
+namespace {
+
+Run without_values(const Run& run) {
+  Run brief;
+  brief.id = run.id;
+  brief.workflow = run.workflow;
+  brief.number = run.number;
+  brief.version = run.version;
+  brief.trace_id = run.trace_id;
+  brief.status = run.status;
+  brief.waits_for = run.waits_for;
+  brief.due = run.due;
+  brief.attempt = run.attempt;
+  brief.who = run.who;
+  brief.error = run.error;
+  brief.created_at = run.created_at;
+  brief.started_at = run.started_at;
+  brief.finished_at = run.finished_at;
+  return brief;
+}
+
+bool matches(const RunFilter& filter, const Run& run) {
+  return (filter.workflow.empty() || run.workflow == filter.workflow) &&
+         (!filter.status || run.status == *filter.status) && (!filter.trigger || run.who.trigger == *filter.trigger) &&
+         (!filter.since || run.created_at >= *filter.since) && (!filter.until || run.created_at < *filter.until) &&
+         (filter.trace_id.empty() || run.trace_id == filter.trace_id);
+}
+
+}  // namespace
+
+class MemoryReader final : public Reader {
+ public:
+  explicit MemoryReader(std::shared_ptr<MemoryDisk> disk) : disk_(std::move(disk)) {}
+
+  Result<std::vector<WorkflowRow>> workflows() override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::vector<WorkflowRow> rows;
+    rows.reserve(disk_->workflows_.size());
+    for (const auto& [name, row] : disk_->workflows_) rows.push_back(row);
+    return rows;
+  }
+
+  Result<std::optional<WorkflowRow>> workflow(const std::string& name) override {
+    return find(disk_->workflows_, name);
+  }
+
+  Result<std::optional<VersionRow>> version(const std::string& workflow, int version) override {
+    return find(disk_->versions_, std::pair(workflow, version));
+  }
+
+  Result<std::int64_t> last_run_number(const std::string& workflow) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto after = disk_->numbers_.upper_bound({workflow, std::numeric_limits<std::int64_t>::max()});
+    if (after == disk_->numbers_.begin()) return 0;
+    const auto& [key, id] = *std::prev(after);
+    return key.first == workflow ? key.second : 0;
+  }
+
+  Result<std::optional<Run>> run(RunId id) override { return find(disk_->runs_, id); }
+
+  Result<std::optional<Run>> run_by_number(const std::string& workflow, std::int64_t number) override {
+    const auto id = find(disk_->numbers_, std::pair(workflow, number));
+    if (!id) return std::unexpected(id.error());
+    if (!*id) return std::nullopt;
+    return run(**id);
+  }
+
+  Result<RunPage> runs(const RunFilter& filter, std::size_t limit, const std::string& cursor) override {
+    const auto range = page_range(filter, limit, cursor);
+    if (!range) return std::unexpected(range.error());
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto& runs = disk_->runs_;
+    RunPage page;
+    auto at = range->before ? runs.lower_bound(*range->before) : runs.end();
+    while (at != runs.begin()) {
+      const auto& [id, run] = *--at;
+      if (id < range->from) break;
+      if (!matches(filter, run)) continue;
+      if (page.items.size() == limit) {
+        page.next_cursor = cursor_after(page.items.back().id);
+        break;
+      }
+      page.items.push_back(without_values(run));
+    }
+    return page;
+  }
+
+  Result<std::vector<RecordRow>> records(RunId id) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    return static_cast<const MemoryDisk&>(*disk_).records(id);
+  }
+
+  // The visitor may use the store, so that it is called without the lock; runs that begin meanwhile are not visited.
+  Result<void> open_runs(const std::function<bool(Run&&)>& visit) override {
+    std::vector<Run> open;
+    {
+      const MutexLock lock(disk_->mutex_);
+      if (auto up = available(); !up) return up;
+      open.reserve(disk_->open_.size());
+      for (const RunId id : disk_->open_) open.push_back(without_values(disk_->runs_.at(id)));
+    }
+    for (Run& run : open)
+      if (!visit(std::move(run))) break;
+    return {};
+  }
+
+  Result<std::optional<StartKey>> start_key(const std::string& workflow, const std::string& key) override {
+    return find(disk_->start_keys_, std::pair(workflow, key));
+  }
+
+  Result<NodeRow> node() override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    return disk_->node_;
+  }
+
+ private:
+  Result<void> available() {
+    if (disk_->faults_.failing_reads == 0) return {};
+    --disk_->faults_.failing_reads;
+    return fail(Code::unavailable, "memory store: the read failed, as it was told to");
+  }
+
+  template <class Key, class Row>
+  Result<std::optional<Row>> find(const std::map<Key, Row>& table, const Key& key) {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto at = table.find(key);
+    return at == table.end() ? std::nullopt : std::optional(at->second);
+  }
+
+  std::shared_ptr<MemoryDisk> disk_;
+};
+
+class MemoryStore final : public Store {
+ public:
+  explicit MemoryStore(std::shared_ptr<MemoryDisk> disk) : disk_(std::move(disk)) {
+    const MutexLock lock(disk_->mutex_);
+    ++disk_->node_.epoch;
+    disk_->node_.heartbeat = disk_->heartbeat_;
+  }
+
+  Result<void> commit(std::span<const Changeset> changes) override {
+    if (std::ranges::all_of(changes, &Changeset::empty)) return {};
+    const MutexLock lock(disk_->mutex_);
+    if (broken_) return fail(Code::unavailable, "memory store: an earlier commit failed with an unknown outcome");
+    const CommitFault fault = std::exchange(disk_->faults_.next_commit, CommitFault::none);
+    switch (fault) {
+      case CommitFault::overloaded: return fail(Code::overloaded, "memory store: full, as it was told to be");
+      case CommitFault::conflict: return fail(Code::conflict, "memory store: a conflict, as it was told");
+      case CommitFault::unavailable_not_applied: return break_down();
+      case CommitFault::unavailable_applied:
+      case CommitFault::none: break;
+    }
+    Changes applied(*disk_);
+    for (const Changeset& change : changes) {
+      if (auto done = applied.apply(change); !done) {
+        applied.take_back();
+        return done;
+      }
+    }
+    ++disk_->commits_;
+    return fault == CommitFault::none ? Result<void>{} : break_down();
+  }
+
+  Result<std::unique_ptr<Reader>> reader() override { return std::make_unique<MemoryReader>(disk_); }
+
+ private:
+  Result<void> break_down() {
+    broken_ = true;
+    return fail(Code::unavailable, "memory store: the outcome is unknown, as it was told");
+  }
+
+  std::shared_ptr<MemoryDisk> disk_;
+  bool broken_ = false;
+};
+
+const std::vector<RecordRow>& MemoryDisk::records(RunId id) const {
+  static const std::vector<RecordRow> none;
+  const auto at = records_.find(id);
+  return at == records_.end() ? none : at->second;
+}
+
+std::shared_ptr<MemoryDisk> make_memory_disk() { return std::make_shared<MemoryDisk>(); }
+
+std::unique_ptr<Store> open_memory(std::shared_ptr<MemoryDisk> disk) {
+  return std::make_unique<MemoryStore>(std::move(disk));
+}
+
+}  // namespace pawl::store

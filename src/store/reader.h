@@ -1,0 +1,65 @@
+// Reading what is durable. A reader sees only committed changes and never writes.
+// Errors of all functions: corrupt      a stored row cannot be read; the message names its table and key
+//                          overloaded   another program has locked the store: later
+//                          unavailable  an I/O error
+// Threads: one reader belongs to one thread at a time; any number of readers may work beside the writer.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/changeset.h"
+#include "model/run.h"
+
+namespace pawl::store {
+
+struct RunFilter {
+  std::string workflow = {};  // empty: any
+  std::optional<RunStatus> status = {};
+  std::optional<Trigger> trigger = {};  // of the first attempt
+  // Of created_at, [since, until). Found by the instant inside the ids (UUIDv7), which must be at most a minute off.
+  std::optional<Instant> since = {}, until = {};
+  std::string trace_id = {};  // empty: any
+};
+
+// By id, newest first. `cursor` is what the page before gave, empty for the first.
+struct RunPage {
+  std::vector<Run> items;             // without inputs, vars and env
+  std::string next_cursor;            // empty: no more
+};
+
+struct NodeRow {
+  std::int64_t epoch = 0;
+  std::optional<Instant> heartbeat;   // the last one written by an earlier process
+};
+
+class Reader {
+ public:
+  virtual ~Reader() = default;
+
+  virtual Result<std::vector<WorkflowRow>> workflows() = 0;  // by name
+  virtual Result<std::optional<WorkflowRow>> workflow(const std::string& name) = 0;
+  virtual Result<std::optional<VersionRow>> version(const std::string& workflow, int version) = 0;
+  // Highest number of any run of it that is stored, 0 if none.
+  virtual Result<std::int64_t> last_run_number(const std::string& workflow) = 0;
+
+  virtual Result<std::optional<Run>> run(RunId id) = 0;
+  virtual Result<std::optional<Run>> run_by_number(const std::string& workflow, std::int64_t number) = 0;
+  // A cursor that is none of ours is `invalid`. 1 <= limit <= 200. A filter is answered from an index; where filters
+  // are combined, rows that only one of them lets through are read and passed over.
+  virtual Result<RunPage> runs(const RunFilter& filter, std::size_t limit, const std::string& cursor) = 0;
+  // In order of seq.
+  virtual Result<std::vector<RecordRow>> records(RunId id) = 0;
+
+  // Every run that is not final, by id (so oldest first), without inputs, vars and env; one ordered scan. The visitor
+  // returns false to stop.
+  virtual Result<void> open_runs(const std::function<bool(Run&&)>& visit) = 0;
+
+  virtual Result<std::optional<StartKey>> start_key(const std::string& workflow, const std::string& key) = 0;
+  virtual Result<NodeRow> node() = 0;
+};
+
+}  // namespace pawl::store

@@ -1,0 +1,275 @@
+#include "store/sqlite/sqlite_reader.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "store/cursor.h"
+#include "store/sqlite/connection.h"
+#include "store/sqlite/rows.h"
+
+namespace pawl::store {
+namespace {
+
+WorkflowRow read_workflow(const Statement& row) {
+  return {.name = std::string(row.text(0)),
+          .enabled = row.integer(1) != 0,
+          .version = static_cast<int>(row.integer(2)),
+          .last_number = row.integer(3),
+          .created_at = from_us(row.integer(4)),
+          .updated_at = from_us(row.integer(5))};
+}
+
+constexpr std::string_view workflow_columns =
+    "SELECT name, enabled, version, last_number, created_at_us, updated_at_us FROM workflows";
+
+bool is_open(RunStatus status) { return !is_final(status); }
+
+// A query for a page: the narrowest index that the filter allows, then everything else row by row. The index is named,
+// because the planner, without statistics, takes any one of them.
+std::string page_query(const RunFilter& filter) {
+  const bool ended_badly = filter.status == RunStatus::failed || filter.status == RunStatus::cancelled;
+  std::string_view index = "runs_by_id";
+  std::string_view implied;  // the condition of a partial index has to be repeated word by word
+  if (!filter.trace_id.empty()) {
+    index = "runs_by_trace";
+  } else if (ended_badly) {
+    index = filter.workflow.empty() ? "runs_failed" : "runs_failed_by_workflow";
+    implied = " AND status IN ('failed', 'cancelled')";
+  } else if (filter.status && is_open(*filter.status)) {
+    index = "runs_open";
+    implied = " AND status IN ('queued', 'running', 'waiting')";
+  } else if (!filter.workflow.empty()) {
+    index = "runs_by_workflow";
+  } else if (filter.trigger) {
+    index = "runs_by_trigger";
+  }
+  std::string sql =
+      fmt::format("SELECT {} FROM runs INDEXED BY {} WHERE id >= ?1 AND id < ?2{}", run_columns, index, implied);
+  if (!filter.workflow.empty()) sql += " AND workflow = ?3";
+  if (filter.status) sql += " AND status = ?4";
+  if (filter.trigger) sql += " AND who_trigger = ?5";
+  if (filter.since) sql += " AND created_at_us >= ?6";
+  if (filter.until) sql += " AND created_at_us < ?7";
+  if (!filter.trace_id.empty()) sql += " AND trace_id = ?8";
+  sql += " ORDER BY id DESC LIMIT ?9";
+  return sql;
+}
+
+class SqliteReader final : public Reader {
+ public:
+  explicit SqliteReader(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+  Result<std::vector<WorkflowRow>> workflows() override {
+    std::vector<WorkflowRow> rows;
+    auto done = each(
+        fmt::format("{} ORDER BY name", workflow_columns), [](Statement&) {},
+        [&](const Statement& row) {
+          rows.push_back(read_workflow(row));
+          return Result<bool>(true);
+        });
+    if (!done) return std::unexpected(done.error());
+    return rows;
+  }
+
+  Result<std::optional<WorkflowRow>> workflow(const std::string& name) override {
+    return one<WorkflowRow>(
+        fmt::format("{} WHERE name = ?1", workflow_columns), [&](Statement& query) { query.bind(1, name); },
+        [](const Statement& row) { return Result<WorkflowRow>(read_workflow(row)); });
+  }
+
+  Result<std::optional<VersionRow>> version(const std::string& workflow, int version) override {
+    return one<VersionRow>(
+        "SELECT text, created_at_us, user FROM versions WHERE workflow = ?1 AND version = ?2",
+        [&](Statement& query) {
+          query.bind(1, workflow);
+          query.bind(2, version);
+        },
+        [&](const Statement& row) {
+          return Result<VersionRow>({.workflow = workflow,
+                                     .version = version,
+                                     .text = std::string(row.text(0)),
+                                     .created_at = from_us(row.integer(1)),
+                                     .user = std::string(row.text(2))});
+        });
+  }
+
+  Result<std::int64_t> last_run_number(const std::string& workflow) override {
+    const auto number = one<std::int64_t>(
+        "SELECT max(number) FROM runs WHERE workflow = ?1", [&](Statement& query) { query.bind(1, workflow); },
+        [](const Statement& row) { return Result<std::int64_t>(row.integer(0)); });
+    if (!number) return std::unexpected(number.error());
+    return number->value_or(0);
+  }
+
+  Result<std::optional<Run>> run(RunId id) override {
+    return whole_run("id = ?1", [&](Statement& query) { query.bind(1, id); });
+  }
+
+  Result<std::optional<Run>> run_by_number(const std::string& workflow, std::int64_t number) override {
+    return whole_run("workflow = ?1 AND number = ?2", [&](Statement& query) {
+      query.bind(1, workflow);
+      query.bind(2, number);
+    });
+  }
+
+  Result<RunPage> runs(const RunFilter& filter, std::size_t limit, const std::string& cursor) override {
+    const auto range = page_range(filter, limit, cursor);
+    if (!range) return std::unexpected(range.error());
+    RunId last;
+    last.value.bytes.fill(0xff);
+    const RunId before = range->before.value_or(last);
+    RunPage page;
+    const auto done = each(
+        page_query(filter),
+        [&](Statement& query) {
+          query.bind(1, range->from);
+          query.bind(2, before);
+          if (!filter.workflow.empty()) query.bind(3, filter.workflow);
+          if (filter.status) query.bind(4, to_string(*filter.status));
+          if (filter.trigger) query.bind(5, to_string(*filter.trigger));
+          if (filter.since) query.bind(6, *filter.since);
+          if (filter.until) query.bind(7, *filter.until);
+          if (!filter.trace_id.empty()) query.bind(8, filter.trace_id);
+          query.bind(9, static_cast<std::int64_t>(limit) + 1);
+        },
+        [&](const Statement& row) -> Result<bool> {
+          if (page.items.size() == limit) {
+            page.next_cursor = cursor_after(page.items.back().id);
+            return false;
+          }
+          auto run = read_run(row);
+          if (!run) return std::unexpected(run.error());
+          page.items.push_back(std::move(*run));
+          return true;
+        });
+    if (!done) return std::unexpected(done.error());
+    return page;
+  }
+
+  Result<std::vector<RecordRow>> records(RunId id) override {
+    std::vector<RecordRow> rows;
+    const auto done = each(
+        "SELECT seq, at_us, body FROM events WHERE run = ?1 ORDER BY seq", [&](Statement& query) { query.bind(1, id); },
+        [&](const Statement& row) {
+          rows.push_back(
+              {.run = id, .seq = row.integer(0), .at = from_us(row.integer(1)), .body = std::string(row.text(2))});
+          return Result<bool>(true);
+        });
+    if (!done) return std::unexpected(done.error());
+    return rows;
+  }
+
+  Result<void> open_runs(const std::function<bool(Run&&)>& visit) override {
+    return each(
+        fmt::format("SELECT {} FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') "
+                    "ORDER BY id",
+                    run_columns),
+        [](Statement&) {},
+        [&](const Statement& row) -> Result<bool> {
+          auto run = read_run(row);
+          if (!run) return std::unexpected(run.error());
+          return visit(std::move(*run));
+        });
+  }
+
+  Result<std::optional<StartKey>> start_key(const std::string& workflow, const std::string& key) override {
+    return one<StartKey>(
+        "SELECT body_hash, run, at_us FROM start_keys WHERE workflow = ?1 AND key = ?2",
+        [&](Statement& query) {
+          query.bind(1, workflow);
+          query.bind(2, key);
+        },
+        [&](const Statement& row) -> Result<StartKey> {
+          const auto run = row.run_id(1);
+          if (!run)
+            return fail(Code::corrupt,
+                        fmt::format("table start_keys, '{}' of workflow '{}': run is no id", key, workflow));
+          return StartKey{.workflow = workflow,
+                          .key = key,
+                          .body_hash = std::string(row.text(0)),
+                          .run = *run,
+                          .at = from_us(row.integer(2))};
+        });
+  }
+
+  Result<NodeRow> node() override {
+    const auto row = one<NodeRow>(
+        "SELECT epoch, earlier_heartbeat_us FROM node", [](Statement&) {},
+        [](const Statement& found) {
+          NodeRow node{.epoch = found.integer(0), .heartbeat = {}};
+          if (!found.is_null(1)) node.heartbeat = from_us(found.integer(1));
+          return Result<NodeRow>(node);
+        });
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return fail(Code::corrupt, "table node has no row");
+    return **row;
+  }
+
+ private:
+  // Binds, then visits row by row until the visitor answers false or fails.
+  template <class Bind, class Visit>
+  Result<void> each(std::string_view sql, const Bind& bind, const Visit& visit) {
+    const auto prepared = connection_->prepared(sql);
+    if (!prepared) return std::unexpected(prepared.error());
+    Running query(**prepared);
+    bind(*query);
+    for (;;) {
+      const auto row = query->step();
+      if (!row) return std::unexpected(row.error());
+      if (!*row) return {};
+      const Result<bool> more = visit(*query);
+      if (!more) return std::unexpected(more.error());
+      if (!*more) return {};
+    }
+  }
+
+  template <class Row, class Bind, class Read>
+  Result<std::optional<Row>> one(std::string_view sql, const Bind& bind, const Read& read) {
+    std::optional<Row> found;
+    const auto done = each(sql, bind, [&](const Statement& row) -> Result<bool> {
+      Result<Row> value = read(row);
+      if (!value) return std::unexpected(value.error());
+      found = std::move(*value);
+      return false;
+    });
+    if (!done) return std::unexpected(done.error());
+    return found;
+  }
+
+  template <class Bind>
+  Result<std::optional<Run>> whole_run(std::string_view condition, const Bind& bind) {
+    return one<Run>(
+        fmt::format("SELECT {}, inputs, vars, env FROM runs LEFT JOIN run_values USING (row) WHERE {}", run_columns,
+                    condition),
+        bind, [](const Statement& row) -> Result<Run> {
+          auto run = read_run(row);
+          if (!run) return run;
+          int column = run_column_count;
+          for (auto [field, name] : {std::pair(&Run::inputs, "inputs"), {&Run::vars, "vars"}, {&Run::env, "env"}}) {
+            auto value = read_json(row, column++, "run_values", name, run->id);
+            if (!value) return std::unexpected(value.error());
+            (*run).*field = std::move(*value);
+          }
+          return run;
+        });
+  }
+
+  std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Reader>> open_sqlite_reader(const std::string& path) {
+  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
+  if (!connection) return std::unexpected(connection.error());
+  // A reader that checkpointed would be a second one beside the writer (sqlite_store.h).
+  const auto set = (*connection)
+                       ->execute(
+                           "PRAGMA query_only = 1; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
+                           "PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY");
+  if (!set) return std::unexpected(set.error());
+  return std::make_unique<SqliteReader>(std::move(*connection));
+}
+
+}  // namespace pawl::store

@@ -1,0 +1,170 @@
+#include "store/sqlite/sqlite_store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+#include "store/descriptor.h"
+#include "store/sqlite/connection.h"
+#include "store/sqlite/lock_file.h"
+#include "store/sqlite/migrations.h"
+#include "store/sqlite/sqlite_reader.h"
+#include "store/sqlite/sqlite_writer.h"
+
+namespace pawl::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A check costs about 2 ms a MiB, and a start should take no more than 30.
+constexpr off_t quick_check_limit = off_t{4} << 20;
+
+// 0 if there is none.
+off_t file_size(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
+}
+
+// Two names of one file (links, relative paths) must lead to one lock. The file itself may be missing.
+Result<std::string> real_path(const std::string& path) {
+  std::error_code error;
+  fs::path real = fs::weakly_canonical(fs::absolute(path, error), error);
+  if (error) return fail(Code::unavailable, fmt::format("cannot find {}: {}", path, error.message()));
+  if (!fs::is_directory(real.parent_path(), error))
+    return fail(Code::unavailable,
+                fmt::format("cannot open {}: there is no folder {}", path, real.parent_path().string()));
+  return real.string();
+}
+
+// The schema is built in a file beside it, so that under its own name there is a whole database or none.
+Result<void> create(const std::string& path) {
+  for (const char* side : {"-wal", "-journal"})
+    if (file_size(path + side) > 0)
+      return fail(Code::corrupt,
+                  fmt::format("{0} is missing or empty, but {0}{1} is there: put the database back, or move {0}{1} "
+                              "away to begin anew",
+                              path, side));
+  const std::string fresh = path + ".new";
+  for (const char* left_over : {"", "-wal", "-shm", "-journal"}) ::unlink((fresh + left_over).c_str());
+  if (const Descriptor file(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)); !file)
+    return system_error(errno, "create", fresh);
+  {
+    auto connection = Connection::open(fresh, SQLITE_OPEN_READWRITE);
+    if (!connection) return std::unexpected(connection.error());
+    (*connection)->tidy_on_close();
+    const std::string header = fmt::format(
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA application_id = {}", application_id);
+    if (auto set = (*connection)->execute(header.c_str()); !set) return set;
+    if (auto built = migrate(**connection, migrations()); !built) return built;
+    if (auto set = (*connection)->execute("PRAGMA journal_mode = WAL"); !set) return set;
+  }
+  if (const Descriptor file(::open(fresh.c_str(), O_RDONLY | O_CLOEXEC)); !file || ::fsync(file.get()) != 0)
+    return system_error(errno, "sync", fresh);
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return system_error(errno, "create", path);
+  return sync_folder(fs::path(path).parent_path().string());
+}
+
+std::uint32_t big_endian(std::span<const unsigned char> bytes) {
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+Result<void> accept(const std::string& path, std::int64_t id, std::int64_t version) {
+  if (id != application_id) return fail(Code::corrupt, path + " is a database of another program");
+  if (version > newest_version())
+    return fail(Code::refused,
+                fmt::format("{} has schema version {}, and this program knows {} at most: use a newer one", path,
+                            version, newest_version()));
+  return {};
+}
+
+// Read here and not by SQLite, which would make files beside one that is none of ours.
+Result<void> check_header(const std::string& path) {
+  std::array<unsigned char, 100> header{};
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return system_error(errno, "open", path);
+  const ssize_t size = ::pread(file.get(), header.data(), header.size(), 0);
+  if (size < 0) return system_error(errno, "read", path);
+  constexpr std::string_view magic{"SQLite format 3\0", 16};
+  if (static_cast<std::size_t>(size) < header.size() || std::memcmp(header.data(), magic.data(), magic.size()) != 0)
+    return fail(Code::corrupt, path + " is no database");
+  const std::span<const unsigned char> bytes(header);
+  return accept(path, big_endian(bytes.subspan(68)), big_endian(bytes.subspan(60)));
+}
+
+Result<void> quick_check(Connection& connection, const std::string& path) {
+  const auto found = connection.text("PRAGMA quick_check(1)");
+  if (!found) return std::unexpected(found.error());
+  if (*found == "ok") return {};
+  return fail(Code::corrupt,
+              fmt::format("{} is damaged ({}): restore a backup, or recover it with sqlite3's .recover", path, *found));
+}
+
+Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path) {
+  auto opened = Connection::open(path, SQLITE_OPEN_READWRITE);
+  if (!opened) return std::unexpected(opened.error());
+  Connection& connection = **opened;
+  // Once more, through the WAL: an upgrade that was killed has its version only there.
+  const auto id = connection.integer("PRAGMA application_id");
+  if (!id) return std::unexpected(id.error());
+  const auto version = connection.integer("PRAGMA user_version");
+  if (!version) return std::unexpected(version.error());
+  if (auto accepted = accept(path, *id, *version); !accepted) return std::unexpected(accepted.error());
+  if (file_size(path) <= quick_check_limit)
+    if (auto sound = quick_check(connection, path); !sound) return std::unexpected(sound.error());
+  const auto mode = connection.text("PRAGMA journal_mode = WAL");
+  if (!mode) return std::unexpected(mode.error());
+  if (*mode != "wal")
+    return fail(Code::unavailable,
+                fmt::format("{} cannot have a write-ahead log: is it on a network file system?", path));
+  const auto set = connection.execute(
+      "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -32768;"
+      "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864");
+  if (!set) return std::unexpected(set.error());
+  if (auto done = migrate(connection, migrations()); !done) return std::unexpected(done.error());
+  auto writer = SqliteWriter::make(std::move(*opened));
+  if (!writer) return writer;
+  // Also makes durable what a killed process had written but not synced, before anybody can read it: the WAL is synced
+  // as a whole.
+  if (auto begun = (*writer)->begin_epoch(); !begun) return std::unexpected(begun.error());
+  return writer;
+}
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(std::string path, LockFile lock, std::unique_ptr<SqliteWriter> writer)
+      : path_(std::move(path)), lock_(std::move(lock)), writer_(std::move(writer)) {}
+
+  Result<void> commit(std::span<const Changeset> changes) override { return writer_->commit(changes); }
+  Result<std::unique_ptr<Reader>> reader() override { return open_sqlite_reader(path_); }
+
+ private:
+  std::string path_;
+  LockFile lock_;  // before writer_: let go last
+  std::unique_ptr<SqliteWriter> writer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
+  const auto path = real_path(options.path);
+  if (!path) return std::unexpected(path.error());
+  auto lock = LockFile::take(*path + ".lock", *path);
+  if (!lock) return std::unexpected(lock.error());
+  if (file_size(*path) == 0)
+    if (auto created = create(*path); !created) return std::unexpected(created.error());
+  if (auto ours = check_header(*path); !ours) return std::unexpected(ours.error());
+  auto writer = open_writer(*path);
+  if (!writer) return std::unexpected(writer.error());
+  return std::make_unique<SqliteStore>(*path, std::move(*lock), std::move(*writer));
+}
+
+}  // namespace pawl::store

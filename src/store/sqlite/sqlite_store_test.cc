@@ -1,0 +1,523 @@
+#include "store/sqlite/sqlite_store.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <set>
+
+#include "base/check.h"
+#include "store/contract_tests/contract.h"
+#include "store/contract_tests/temp_folder.h"
+#include "store/sqlite/connection.h"
+#include "store/sqlite/migrations.h"
+
+namespace {
+
+// A disk that fails on demand: SQLite's writes go through write_or_fail(), and its fdatasync() is the one below, which
+// takes the place of the C library's in this program.
+struct BrokenDisk {
+  int writes_left = -1;  // before all further ones fail; -1: none fails
+  int write_error = 0;
+  int syncs_left = -1;
+} broken_disk;
+
+bool fails(int& left) {
+  if (left < 0) return false;
+  if (left > 0) return --left, false;
+  return true;
+}
+
+ssize_t pwrite_or_fail(int file, const void* bytes, size_t size, off_t at) {
+  if (!fails(broken_disk.writes_left)) return ::pwrite(file, bytes, size, at);
+  errno = broken_disk.write_error;
+  return -1;
+}
+ssize_t write_or_fail(int file, const void* bytes, size_t size) {
+  if (!fails(broken_disk.writes_left)) return ::write(file, bytes, size);
+  errno = broken_disk.write_error;
+  return -1;
+}
+
+void watch_writes() {
+  sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+  for (const char* name : {"pwrite", "pwrite64"})
+    if (vfs->xGetSystemCall(vfs, name) != nullptr)
+      vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(pwrite_or_fail));
+  vfs->xSetSystemCall(vfs, "write", reinterpret_cast<sqlite3_syscall_ptr>(write_or_fail));
+}
+
+}  // namespace
+
+extern "C" int fdatasync(int file) {
+  if (fails(broken_disk.syncs_left)) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fdatasync, file));
+}
+
+namespace pawl::store {
+namespace {
+
+struct SqliteHome {
+  TempFolder folder;
+  Result<std::unique_ptr<Store>> open() { return open_sqlite({.path = folder / "pawl.db"}); }
+};
+
+}  // namespace
+
+namespace contract {
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreContract, SqliteHome);
+}
+
+namespace {
+
+using contract::a_record;
+using contract::a_run;
+using contract::adds;
+using contract::run_id;
+using contract::updates;
+using contract::value;
+using testing::HasSubstr;
+
+Result<void> commit(Store& store, Changeset change) { return store.commit(std::span(&change, 1)); }
+
+std::string file_bytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+std::set<std::string> names_in(const TempFolder& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) names.insert(entry.path().filename());
+  return names;
+}
+
+// Never -1: to kill() that would mean every process.
+pid_t fork_or_stop() {
+  const pid_t child = ::fork();
+  check(child >= 0, "cannot fork");
+  return child;
+}
+
+// Runs `work` in a child process and gives its exit code.
+int in_child(const std::function<int()>& work) {
+  const pid_t child = fork_or_stop();
+  if (child == 0) ::_exit(work());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+class SqliteStore : public testing::Test {
+ protected:
+  void SetUp() override { watch_writes(); }
+  void TearDown() override { broken_disk = {}; }
+
+  std::unique_ptr<Store> open() { return value(open_sqlite({.path = path_})); }
+  Error refusal() {
+    const auto opened = open_sqlite({.path = path_});
+    if (!opened) return opened.error();
+    ADD_FAILURE() << "it opened";
+    return {};
+  }
+  // Changes the closed file behind the store's back.
+  void edit(const std::string& sql) {
+    auto connection = value(Connection::open(path_, SQLITE_OPEN_READWRITE));
+    connection->tidy_on_close();
+    const auto done = connection->execute(sql.c_str());
+    ASSERT_TRUE(done) << done.error().message;
+  }
+  std::size_t stored_runs(Store& store) { return value(value(store.reader())->runs({}, 200, "")).items.size(); }
+
+  TempFolder folder_;
+  std::string path_ = folder_ / "pawl.db";
+};
+
+TEST_F(SqliteStore, ASecondOpeningInTheSameProcessIsRefused) {
+  const auto first = open();
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::conflict);
+  EXPECT_THAT(error.message, HasSubstr("in use by process " + std::to_string(::getpid())));
+  EXPECT_TRUE(commit(*first, adds(a_run(1))));
+}
+
+TEST_F(SqliteStore, ASecondProcessIsToldWhoHoldsTheFileAlsoUnderAnotherName) {
+  const std::string holder = std::to_string(::getpid());
+  auto first = open();
+  std::filesystem::create_symlink(path_, folder_ / "alias.db");
+  for (const std::string& path : {path_, folder_ / "alias.db", folder_ / "./pawl.db"}) {
+    EXPECT_EQ(in_child([&] {
+                const auto second = open_sqlite({.path = path});
+                if (second) return 1;
+                if (second.error().code != Code::conflict) return 2;
+                return second.error().message.find("process " + holder) == std::string::npos ? 3 : 0;
+              }),
+              0)
+        << path;
+  }
+  first = nullptr;
+  EXPECT_EQ(in_child([&] { return open_sqlite({.path = path_}) ? 0 : 1; }), 0);
+}
+
+TEST_F(SqliteStore, ACleanEndLeavesOneFileAndTheLock) {
+  auto store = open();
+  ASSERT_TRUE(commit(*store, adds(a_run(1))));
+  EXPECT_TRUE(names_in(folder_).contains("pawl.db-wal"));
+  store = nullptr;
+  EXPECT_EQ(names_in(folder_), (std::set<std::string>{"pawl.db", "pawl.db.lock"}));
+}
+
+TEST_F(SqliteStore, OthersMayNotReadTheFile) {
+  const auto store = open();
+  ASSERT_TRUE(commit(*store, adds(a_run(1))));
+  for (const auto& name : names_in(folder_))
+    EXPECT_EQ(std::filesystem::status(folder_ / name).permissions() & std::filesystem::perms(0077),
+              std::filesystem::perms::none)
+        << name;
+}
+
+TEST_F(SqliteStore, AMissingFolderIsSaid) {
+  path_ = folder_ / "no/where/pawl.db";
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::unavailable);
+  EXPECT_THAT(error.message, HasSubstr("no folder"));
+}
+
+TEST_F(SqliteStore, AnEmptyFileIsANewDatabase) {
+  write_file(path_, "");
+  const auto store = open();
+  EXPECT_TRUE(commit(*store, adds(a_run(1))));
+}
+
+TEST_F(SqliteStore, ALeftOverOfAnInterruptedCreationIsNoHindrance) {
+  write_file(path_ + ".new", "half a database");
+  write_file(path_ + ".new-journal", "rubbish");
+  EXPECT_TRUE(commit(*open(), adds(a_run(1))));
+}
+
+TEST_F(SqliteStore, AFileThatIsNoDatabaseIsRefusedAndUntouched) {
+  for (const std::string& bytes :
+       {std::string("hello"), std::string(8192, 'x'), std::string("SQLite format 3\0", 16), std::string(4096, '\0')}) {
+    write_file(path_, bytes);
+    EXPECT_EQ(refusal().code, Code::corrupt);
+    EXPECT_EQ(file_bytes(path_), bytes);
+    EXPECT_EQ(names_in(folder_), (std::set<std::string>{"pawl.db", "pawl.db.lock"}));
+  }
+}
+
+TEST_F(SqliteStore, ADatabaseOfAnotherProgramIsRefusedAndUntouched) {
+  write_file(path_, "");
+  edit("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)");
+  const std::string before = file_bytes(path_);
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("another program"));
+  EXPECT_EQ(file_bytes(path_), before);
+  EXPECT_EQ(names_in(folder_), (std::set<std::string>{"pawl.db", "pawl.db.lock"}));
+}
+
+TEST_F(SqliteStore, ANewerSchemaIsRefusedAndUntouched) {
+  ASSERT_TRUE(commit(*open(), adds(a_run(1))));
+  edit("PRAGMA user_version = 1000");
+  const std::string before = file_bytes(path_);
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::refused);
+  EXPECT_THAT(error.message, HasSubstr("1000"));
+  EXPECT_EQ(file_bytes(path_), before);
+  EXPECT_EQ(names_in(folder_), (std::set<std::string>{"pawl.db", "pawl.db.lock"}));
+}
+
+// The upgrade that was killed: the newer version is in the WAL only.
+TEST_F(SqliteStore, ANewerSchemaThatOnlyTheWalKnowsIsRefusedAndUntouched) {
+  ASSERT_TRUE(commit(*open(), adds(a_run(1))));
+  EXPECT_EQ(in_child([&] {
+              auto connection = Connection::open(path_, SQLITE_OPEN_READWRITE);
+              return connection && (*connection)->execute("PRAGMA user_version = 1000") ? 0 : 1;
+            }),
+            0);
+  const std::string file = file_bytes(path_), wal = file_bytes(path_ + "-wal");
+  ASSERT_FALSE(wal.empty());
+  EXPECT_EQ(refusal().code, Code::refused);
+  EXPECT_EQ(file_bytes(path_), file);
+  EXPECT_EQ(file_bytes(path_ + "-wal"), wal);
+}
+
+TEST_F(SqliteStore, AWalWithoutItsDatabaseIsNotPlayedIntoANewOne) {
+  write_file(path_ + "-wal", "rows of a database that is gone");
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("pawl.db-wal"));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(SqliteStore, ADamagedPageIsFoundAtTheStartAndLeftAsItIs) {
+  {
+    const auto store = open();
+    for (int n = 1; n <= 50; ++n) {
+      Changeset change = adds(a_run(n));
+      change.record = a_record(run_id(n), 1, std::string(500, 'b'));
+      ASSERT_TRUE(commit(*store, change));
+    }
+  }
+  std::string bytes = file_bytes(path_);
+  bytes.replace(bytes.size() - 3 * 4096, 4096, 4096, '\x5a');
+  write_file(path_, bytes);
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("restore"));
+  EXPECT_EQ(file_bytes(path_), bytes);
+}
+
+TEST_F(SqliteStore, ASchemaThatLacksATableIsCorrupt) {
+  open();
+  edit("DROP TABLE start_keys");
+  EXPECT_EQ(refusal().code, Code::corrupt);
+}
+
+TEST_F(SqliteStore, ARowThatCannotBeReadIsNamed) {
+  ASSERT_TRUE(commit(*open(), adds(a_run(1))));
+  const std::string name = to_string(run_id(1));
+  for (const auto& [sql, column] : {std::pair("status = 'sleeping'", "status"),
+                                    {"who_trigger = ''", "who_trigger"},
+                                    {"attempt = -1", "attempt"},
+                                    {"error = '{'", "error"},
+                                    {"error = '7'", "error"}}) {
+    edit("CREATE TABLE kept AS SELECT * FROM runs");
+    edit(std::string("UPDATE runs SET ") + sql);
+    {
+      const auto store = open();
+      const auto reader = value(store->reader());
+      const auto run = reader->run(run_id(1));
+      ASSERT_FALSE(run) << sql;
+      EXPECT_EQ(run.error().code, Code::corrupt);
+      EXPECT_THAT(run.error().message, HasSubstr("table runs, " + name + ": " + column));
+      EXPECT_EQ(reader->runs({}, 10, "").error().code, Code::corrupt);
+    }
+    edit("DELETE FROM runs; INSERT INTO runs SELECT * FROM kept; DROP TABLE kept");
+  }
+  edit("INSERT INTO run_values (row, inputs) SELECT row, '{\"a\":' FROM runs");
+  const auto store = open();
+  const auto run = value(store->reader())->run(run_id(1));
+  ASSERT_FALSE(run);
+  EXPECT_THAT(run.error().message, HasSubstr("table run_values, run " + name + ": inputs"));
+}
+
+// Every list is served by an index that is already in its order: no page sorts or reads the whole table.
+TEST_F(SqliteStore, NoPageNeedsASort) {
+  const auto store = open();
+  auto connection = value(Connection::open(path_, SQLITE_OPEN_READONLY));
+  for (const char* query :
+       {"SELECT id FROM runs INDEXED BY runs_by_id WHERE id >= x'00' AND id < x'ff' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_by_workflow WHERE id < x'ff' AND workflow = 'a' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_by_trigger WHERE id < x'ff' AND who_trigger = 'api' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_by_trace WHERE id < x'ff' AND trace_id = '1' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_failed_by_workflow WHERE id < x'ff' AND status IN ('failed', 'cancelled') "
+        "AND "
+        "workflow = 'a' AND status = 'failed' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_failed WHERE id < x'ff' AND status IN ('failed', 'cancelled') AND "
+        "status = 'failed' ORDER BY id DESC",
+        "SELECT id FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') ORDER BY id",
+        "SELECT seq FROM events WHERE run = x'00' ORDER BY seq", "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
+    Statement* const plan = value(connection->prepared(std::string("EXPLAIN QUERY PLAN ") + query));
+    ASSERT_NE(plan, nullptr) << query;
+    Running rows(*plan);
+    while (value(rows->step())) {
+      const std::string step(rows->text(3));
+      EXPECT_THAT(step, testing::Not(HasSubstr("TEMP B-TREE"))) << query;
+      EXPECT_THAT(step, HasSubstr("INDEX")) << query;
+    }
+  }
+}
+
+TEST_F(SqliteStore, AReaderCanNeitherWriteNorCheckpoint) {
+  const auto store = open();
+  ASSERT_TRUE(commit(*store, adds(a_run(1))));
+  const std::string before = file_bytes(path_);
+  for (int n = 0; n < 3; ++n) EXPECT_TRUE(value(value(store->reader())->run(run_id(1))));
+  EXPECT_EQ(file_bytes(path_), before);
+  EXPECT_FALSE(file_bytes(path_ + "-wal").empty());
+}
+
+TEST_F(SqliteStore, TheWalStartsAgainAfterACheckpoint) {
+  const auto store = open();
+  const std::string body(100'000, 'b');
+  std::uintmax_t largest = 0;
+  for (int n = 1; n <= 500; ++n) {
+    ASSERT_TRUE(commit(*store, adds(a_record(run_id(1), n, body))));
+    largest = std::max(largest, std::filesystem::file_size(path_ + "-wal"));
+  }
+  EXPECT_LT(largest, 24U << 20);
+  EXPECT_GT(std::filesystem::file_size(path_), 40U << 20);
+}
+
+// A reader in the middle of a scan keeps the WAL from starting again; what is committed meanwhile is not lost.
+TEST_F(SqliteStore, CommitsGoOnBesideAReaderThatDoesNotEnd) {
+  const auto store = open();
+  ASSERT_TRUE(commit(*store, adds(a_run(1))));
+  ASSERT_TRUE(commit(*store, adds(a_run(2))));
+  const std::string body(400'000, 'b');
+  const auto scan = value(store->reader())->open_runs([&](contract::RunRow&&) {
+    for (std::int64_t n = 1; n <= 60; ++n) EXPECT_TRUE(commit(*store, adds(a_record(run_id(1), n, body))));
+    return false;
+  });
+  EXPECT_TRUE(scan);
+  EXPECT_EQ(value(value(store->reader())->records(run_id(1))).size(), 60U);
+}
+
+// At whichever write the disk is full, the commit either did all or nothing, says so, and works again with room.
+TEST_F(SqliteStore, AFullDiskRefusesACommitWholeAndRecovers) {
+  auto store = open();
+  int n = 0;
+  for (int writes = 0; writes < 40; ++writes) {
+    ++n;
+    Changeset change = adds(a_run(n));
+    change.record = a_record(run_id(n), 1, std::string(30'000, 'r'));
+    broken_disk = {.writes_left = writes, .write_error = ENOSPC};
+    const auto full = commit(*store, change);
+    if (!full) {
+      EXPECT_EQ(full.error().code, Code::overloaded) << full.error().message;
+      EXPECT_EQ(commit(*store, change).error().code, Code::overloaded);
+    }
+    broken_disk = {};
+    const auto reader = value(store->reader());
+    ASSERT_EQ(value(reader->run(run_id(n))).has_value(), full.has_value());
+    EXPECT_EQ(value(reader->records(run_id(n))).size(), full ? 1U : 0U);
+    if (!full) {
+      ASSERT_TRUE(commit(*store, change)) << writes;
+    }
+  }
+  store = nullptr;
+  store = open();
+  EXPECT_EQ(stored_runs(*store), static_cast<std::size_t>(n));
+}
+
+TEST_F(SqliteStore, AFullDiskDuringACheckpointDelaysItAndLosesNothing) {
+  auto store = open();
+  const std::string body(400'000, 'b');
+  int stored = 0;
+  // Writes of pages into the database begin when the WAL is long enough; let each of the first of them fail.
+  for (int n = 1; n <= 60; ++n) {
+    broken_disk = {.writes_left = 230, .write_error = ENOSPC};  // one commit fits, a checkpoint does not
+    if (commit(*store, adds(a_record(run_id(1), n, body)))) ++stored;
+    broken_disk = {};
+  }
+  EXPECT_EQ(stored, 60);
+  EXPECT_TRUE(commit(*store, adds(a_record(run_id(1), 61, body))));
+  store = nullptr;
+  store = open();
+  EXPECT_EQ(value(value(store->reader())->records(run_id(1))).size(), 61U);
+}
+
+TEST_F(SqliteStore, AfterAFailedSyncTheStoreStopsUntilItIsOpenedAgain) {
+  auto store = open();
+  ASSERT_TRUE(commit(*store, adds(a_run(1))));
+  broken_disk = {.syncs_left = 0};
+  EXPECT_EQ(commit(*store, adds(a_run(2))).error().code, Code::unavailable);
+  broken_disk = {};
+  const auto later = commit(*store, adds(a_run(3)));
+  ASSERT_FALSE(later);
+  EXPECT_EQ(later.error().code, Code::unavailable);
+  EXPECT_THAT(later.error().message, HasSubstr("has stopped"));
+  store = nullptr;
+  store = open();
+  const auto reader = value(store->reader());
+  EXPECT_TRUE(value(reader->run(run_id(1))));
+  EXPECT_FALSE(value(reader->run(run_id(3))));
+  EXPECT_TRUE(commit(*store, adds(a_run(4))));
+}
+
+TEST_F(SqliteStore, AnErrorWhileWritingIsAnUnknownOutcome) {
+  auto store = open();
+  for (int writes = 0; writes < 4; ++writes) {
+    ASSERT_TRUE(commit(*store, adds(a_run(10 * writes + 1))));
+    broken_disk = {.writes_left = writes, .write_error = EIO};
+    EXPECT_EQ(commit(*store, adds(a_run(10 * writes + 2))).error().code, Code::unavailable);
+    broken_disk = {};
+    EXPECT_EQ(commit(*store, adds(a_run(10 * writes + 3))).error().code, Code::unavailable);
+    store = nullptr;
+    store = open();
+    const auto reader = value(store->reader());
+    EXPECT_TRUE(value(reader->run(run_id(10 * writes + 1))));
+    EXPECT_FALSE(value(reader->run(run_id(10 * writes + 3))));
+  }
+}
+
+TEST_F(SqliteStore, AnErrorInACheckpointStopsTheStoreAfterTheCommitThatWasFine) {
+  auto store = open();
+  const std::string body(400'000, 'b');
+  int stored = 0;
+  for (int n = 1; n <= 60; ++n) {
+    broken_disk = {.syncs_left = 1};  // the commit's own; those of a checkpoint fail
+    const auto done = commit(*store, adds(a_record(run_id(1), n, body)));
+    broken_disk = {};
+    if (!done) {
+      EXPECT_EQ(done.error().code, Code::unavailable);
+      break;
+    }
+    ++stored;
+  }
+  EXPECT_LT(stored, 60);
+  store = nullptr;
+  store = open();
+  EXPECT_EQ(value(value(store->reader())->records(run_id(1))).size(), static_cast<std::size_t>(stored));
+}
+
+// A writer is killed again and again. What it had said to be committed is there, and a commit is there whole.
+TEST_F(SqliteStore, KillingTheWriterLosesNothingThatItAcknowledged) {
+  SplitMix random(5);
+  std::int64_t acknowledged = 0;
+  for (int cycle = 0; cycle < 20; ++cycle) {
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    const pid_t child = fork_or_stop();
+    if (child == 0) {
+      // Ends with the test, whatever becomes of that.
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::close(pipe[0]);
+      auto store = open_sqlite({.path = path_});
+      if (!store) ::_exit(1);
+      auto reader = (*store)->reader();
+      const auto rows = (*reader)->records(run_id(1));
+      if (!rows) ::_exit(2);
+      for (auto next = static_cast<std::int64_t>(rows->size()) + 1;; next += 2) {
+        const Changeset changes[] = {adds(a_record(run_id(1), next, std::string(3000, 'r'))),
+                                     adds(a_record(run_id(1), next + 1))};
+        if (!(*store)->commit(changes)) ::_exit(3);
+        const std::int64_t last = next + 1;
+        if (::write(pipe[1], &last, sizeof last) != sizeof last) ::_exit(4);
+      }
+    }
+    ::close(pipe[1]);
+    const std::uint64_t acks = 1 + random.below(40);
+    std::uint64_t read = 0;
+    while (read < acks && ::read(pipe[0], &acknowledged, sizeof acknowledged) == ssize_t{sizeof acknowledged}) ++read;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ASSERT_EQ(read, acks) << "cycle " << cycle;
+    std::int64_t late = 0;
+    while (::read(pipe[0], &late, sizeof late) == ssize_t{sizeof late}) acknowledged = late;
+    ::close(pipe[0]);
+
+    const auto store = open();
+    ASSERT_NE(store, nullptr);
+    const auto rows = value(value(store->reader())->records(run_id(1)));
+    ASSERT_GE(static_cast<std::int64_t>(rows.size()), acknowledged);
+    ASSERT_EQ(rows.size() % 2, 0U);
+    for (std::size_t at = 0; at < rows.size(); ++at) ASSERT_EQ(rows[at].seq, static_cast<std::int64_t>(at) + 1);
+  }
+}
+
+}  // namespace
+}  // namespace pawl::store

@@ -1,0 +1,55 @@
+// The one connection that writes and checkpoints: changesets into rows, many in one transaction.
+// Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "model/changeset.h"
+#include "store/sqlite/connection.h"
+
+namespace pawl::store {
+
+class SqliteWriter {
+ public:
+  // Takes a connection whose schema is the newest. Error: corrupt if that schema lacks something.
+  static Result<std::unique_ptr<SqliteWriter>> make(std::unique_ptr<Connection> connection);
+  // Brings the WAL back into the file and removes it, unless an I/O error forbids to touch either.
+  ~SqliteWriter();
+
+  // store.h
+  Result<void> commit(std::span<const Changeset> changes);
+  // The node's start: a new epoch, durable on return. Errors as of commit().
+  Result<void> begin_epoch();
+
+ private:
+  struct Statements {
+    Statement *begin, *commit, *rollback;
+    Statement *workflow, *version, *run, *values, *start_key, *update, *record, *heartbeat;
+  };
+
+  explicit SqliteWriter(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  Result<void> prepare();
+
+  template <class Work>
+  Result<void> transact(const Work& work);
+  Result<void> apply(const Changeset& change);
+  Result<void> insert_run(const Run& run);
+  Result<void> update_run(const Run& run);
+  void checkpoint_if_due();
+  void break_down(const Error& error);
+
+  std::unique_ptr<Connection> connection_;
+  Statements sql_{};
+  std::string inputs_, vars_, env_, error_;  // kept, so that their memory is used again
+  int wal_pages_ = 0;                        // as the last commit left it …
+  int wal_pages_before_ = 0;                 // … and the one before
+  int checkpoint_at_ = 0;                    // the number of pages at which the next one is due
+  std::optional<std::string> broken_;  // why nothing may be committed any more
+};
+
+}  // namespace pawl::store
