@@ -1,0 +1,390 @@
+#include "driver/core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/planted.h"
+#include "definition/definition.h"
+#include "engine/fold.h"
+
+namespace pawl::driver {
+namespace {
+
+constexpr auto pause_without_room = std::chrono::milliseconds(250);
+constexpr int most_conflicts = 3;
+// How closely the last instant of life of a dead server is known when nothing else was written.
+constexpr auto heartbeat_every = std::chrono::seconds(30);
+// A run that waits longer than this is put away; its row and its records hold all there is.
+constexpr auto park_after = std::chrono::seconds(5);
+
+std::optional<RunId> run_of(const Event& event) { return engine::needs(event).run; }
+
+}  // namespace
+
+Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng, Observer* observer)
+    : options_(std::move(options)), reader_(reader), plans_(plans), runner_(runner), rng_(rng), observer_(observer) {
+  limits_.most = {options_.process_slots, options_.http_slots};
+}
+
+Core::~Core() = default;
+
+Result<void> Core::start() {
+  const auto node = reader_.node();
+  if (!node) return std::unexpected(node.error());
+  last_life_ = node->heartbeat.value_or(Instant{});
+  return reader_.open_runs([&](Run&& run) {
+    if (options_.takes_up && !options_.takes_up(run.id)) return true;
+    if (run.status == RunStatus::running) {
+      orphans_.insert(run.id);
+      push(RunOrphaned{run.id, last_life_});
+    } else if (run.waits_for == WaitsFor::limit) {
+      push(SlotFree{run.id});
+    } else if (run.due) {
+      set_due(run.id, run.due);
+    } else {
+      // Neither waits for an instant nor for anybody: look at it, so that nothing stays behind.
+      push(TimerDue{run.id});
+    }
+    return true;
+  });
+}
+
+void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), std::move(reply), 0}); }
+
+bool Core::has_work(Instant now) const {
+  if (not_before_ && now < *not_before_) return false;
+  if (!queue_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now)) return true;
+  const auto beat = next_beat();
+  return beat && *beat <= now;
+}
+
+std::optional<Instant> Core::next_beat() const {
+  if (tries_in_flight() == 0) return std::nullopt;
+  return last_beat_ ? *last_beat_ + heartbeat_every : Instant{};
+}
+
+std::optional<Instant> Core::next_due() const {
+  std::optional<Instant> due;
+  if (!draining_ && !timers_.empty()) due = timers_.begin()->first;
+  if (const auto beat = next_beat(); beat && (!due || *beat < *due)) due = beat;
+  if (!queue_.empty()) due = not_before_.value_or(Instant{});
+  if (due && not_before_ && *due < *not_before_) due = not_before_;
+  return due;
+}
+
+std::size_t Core::tries_in_flight() const {
+  std::size_t count = 0;
+  for (const int used : limits_.used) count += static_cast<std::size_t>(used);
+  return count;
+}
+
+void Core::drain() {
+  draining_ = true;
+  limits_.most = {};
+}
+
+void Core::cut_off() {
+  check(draining_);
+  cutting_off_ = true;
+  std::vector<RunId> ids;
+  for (const auto& [id, live] : runs_)
+    if (live.state && !live.state->in_flight.empty()) ids.push_back(id);
+  std::ranges::sort(ids);
+  for (const RunId id : ids) push(RunCutOff{id});
+}
+
+const engine::RunState* Core::live(RunId id) const {
+  const auto found = runs_.find(id);
+  return found == runs_.end() ? nullptr : found->second.state.get();
+}
+
+void Core::set_due(RunId id, std::optional<Instant> due) {
+  const auto found = due_.find(id);
+  if (found != due_.end()) {
+    if (due && *due == found->second) return;
+    timers_.erase({found->second, id});
+    due_.erase(found);
+  }
+  if (due) {
+    timers_.emplace(*due, id);
+    due_.emplace(id, *due);
+  }
+}
+
+void Core::forget(RunId id) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end()) return;
+  if (found->second.state) limits_.forget(*found->second.state);
+  runs_.erase(found);
+}
+
+Result<engine::RunState*> Core::load(RunId id) {
+  if (const auto found = runs_.find(id); found != runs_.end()) return found->second.state.get();
+  auto run = reader_.run(id);
+  if (!run) return std::unexpected(run.error());
+  if (!*run) return nullptr;
+  const auto records = reader_.records(id);
+  if (!records) return std::unexpected(records.error());
+  const std::string workflow = (*run)->workflow;
+  auto state = engine::fold(
+      std::move(**run), [&](int version) { return plans_.get(reader_, workflow, version); }, *records, false);
+  if (!state) return std::unexpected(state.error());
+  auto& live = runs_[id];
+  live.state = std::make_unique<engine::RunState>(std::move(*state));
+  limits_.remember(*live.state);
+  return live.state.get();
+}
+
+Result<Core::KnownWorkflow*> Core::know(const std::string& name) {
+  if (const auto found = workflows_.find(name); found != workflows_.end()) return &found->second;
+  KnownWorkflow known;
+  auto row = reader_.workflow(name);
+  if (!row) return std::unexpected(row.error());
+  known.row = std::move(*row);
+  if (known.row) {
+    auto version = reader_.version(name, known.row->version);
+    if (!version) return std::unexpected(version.error());
+    if (*version) known.text = std::move((*version)->text);
+    auto plan = plans_.get(reader_, name, known.row->version);
+    if (!plan) return std::unexpected(plan.error());
+    known.plan = std::move(*plan);
+    const auto last = reader_.last_run_number(name);
+    if (!last) return std::unexpected(last.error());
+    known.last_number = std::max(*last, known.row->last_number);
+  }
+  return &workflows_.emplace(name, std::move(known)).first->second;
+}
+
+Result<void> Core::prepare(const Event& event, engine::View& view, std::optional<RunId>& run, Event& prepared) {
+  const engine::Needs needs = engine::needs(event);
+  view.limits = &limits_;
+  view.environment = &options_.environment;
+  if (needs.run) {
+    if (broken_.contains(*needs.run))
+      return fail(Code::corrupt, fmt::format("run {} is parked: its records do not fit together", to_string(*needs.run)), "run_parked");
+    auto state = load(*needs.run);
+    if (!state) return std::unexpected(state.error());
+    view.run = *state;
+    if (view.run) run = needs.run;
+  }
+  if (!needs.workflow.empty()) {
+    auto known = know(needs.workflow);
+    if (!known) return std::unexpected(known.error());
+    view.workflow = (*known)->row;
+    view.plan = (*known)->plan;
+    view.text = (*known)->text;
+    view.last_number = (*known)->last_number;
+  }
+  if (!needs.start_key.empty()) {
+    const auto found = new_keys_.find({needs.workflow, needs.start_key});
+    if (found != new_keys_.end()) {
+      view.start_key = found->second;
+    } else {
+      auto stored = reader_.start_key(needs.workflow, needs.start_key);
+      if (!stored) return std::unexpected(stored.error());
+      view.start_key = std::move(*stored);
+    }
+  }
+  if (auto* requested = std::get_if<RunRequested>(&prepared); requested && view.plan) {
+    const auto waiting = std::max(limits_.waiting[0].size(), limits_.waiting[1].size());
+    if (waiting >= options_.most_waiting && !view.start_key)
+      return fail(Code::overloaded, fmt::format("{} runs wait for a free slot already; try again later", waiting), "overloaded");
+    auto inputs = definition::check_inputs(*view.plan->workflow, requested->inputs);
+    if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
+    requested->inputs = std::move(*inputs);
+  }
+  if (auto* orphaned = std::get_if<RunOrphaned>(&prepared); orphaned && view.run)
+    orphaned->last_life = std::max(orphaned->last_life, view.run->last_at);
+  return {};
+}
+
+engine::Decision Core::decide_event(const Event& event, Instant now, std::optional<RunId>& run) {
+  engine::View view;
+  Event prepared = event;
+  engine::Decision decision;
+  if (const auto ready = prepare(event, view, run, prepared); !ready) {
+    decision.answer = std::unexpected(ready.error());
+    // Nobody hears of a run that cannot be read when only a timer or a result asks for it.
+    if (const auto id = run_of(event); id && ready.error().code == Code::corrupt) park_broken(*id, ready.error().message);
+    return decision;
+  }
+  decision = engine::decide(view, prepared, now, rng_.next());
+  if (!decision.broken.empty() && run) {
+    park_broken(*run, decision.broken);
+    decision.changes = {};
+    decision.commands.clear();
+    decision.answer = fail(Code::internal, "the run's state does not fit together; it was parked", "run_parked");
+  }
+  return decision;
+}
+
+void Core::remember_decision(const Event& event, const engine::Decision& decision) {
+  if (const auto* submitted = std::get_if<WorkflowSubmitted>(&event); submitted && decision.changes.workflow) {
+    KnownWorkflow& known = workflows_[submitted->workflow->name];
+    known.row = decision.changes.workflow;
+    known.text = submitted->text;
+    auto plan = engine::compile(submitted->workflow, known.row->version);
+    check(plan.has_value(), "a checked definition compiles");
+    known.plan = *plan;
+    plans_.put(submitted->workflow->name, *plan);
+  }
+  if (const auto* requested = std::get_if<RunRequested>(&event); requested && decision.changes.new_run) {
+    workflows_[requested->workflow].last_number = decision.changes.new_run->number;
+    if (decision.changes.start_key) new_keys_[{requested->workflow, requested->key}] = *decision.changes.start_key;
+  }
+}
+
+void Core::park_broken(RunId id, const std::string& why) {
+  if (!broken_.insert(id).second) return;
+  log::error("run parked: its records do not fit together", {{"run", to_string(id)}, {"why", why}});
+  orphans_.erase(id);
+  set_due(id, std::nullopt);
+  forget(id);
+}
+
+void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
+  if (std::holds_alternative<SlotFree>(waiting.event)) offered_.reset();
+  if (cutting_off_) {
+    const auto* finished = std::get_if<TaskFinished>(&waiting.event);
+    // Cut off by us, not by a person: its recovery will say so.
+    if (finished && finished->outcome.end == Outcome::End::stopped) {
+      if (const auto found = runs_.find(finished->run); found != runs_.end() && found->second.state) forget(finished->run);
+      return;
+    }
+  }
+  std::optional<RunId> run;
+  Batch::Item item{std::move(waiting.event), std::move(waiting.reply), {}, {}, {}, waiting.conflicts};
+  item.decision = decide_event(item.event, now, run);
+  remember_decision(item.event, item.decision);
+  if (const std::string name = engine::needs(item.event).workflow; !name.empty()) {
+    // Names that mean nothing are not kept: anybody may ask for them.
+    const auto known = workflows_.find(name);
+    if (known != workflows_.end() && !known->second.row) workflows_.erase(known);
+  }
+  if (item.decision.created) {
+    run = item.decision.created->run.id;
+    runs_[*run].state = std::move(item.decision.created);
+  }
+  if (run) {
+    const auto found = runs_.find(*run);
+    if (found != runs_.end()) {
+      item.run = run;
+      ++found->second.undecided;
+      set_due(*run, engine::next_due(*found->second.state));
+      if (observer_ && item.decision.record) item.observed = found->second.state->run;
+    }
+  }
+  if (planted(Planted::act_before_commit))
+    for (Command& command : item.decision.commands)
+      if (auto* start = std::get_if<StartTask>(&command)) runner_.start(*start);
+  if (planted(Planted::answer_before_commit) && item.reply) std::exchange(item.reply, {})(item.decision.answer);
+  if (!item.decision.changes.empty()) batch.changes.push_back(std::move(item.decision.changes));
+  batch.items.push_back(std::move(item));
+  offer_slots();
+}
+
+void Core::offer_slots() {
+  if (draining_ || offered_) return;
+  if (const auto next = limits_.next_waiting()) {
+    offered_ = next;
+    queue_.push_back({SlotFree{*next}, {}, 0});
+  }
+}
+
+void Core::decide(Batch& batch, Instant now, std::size_t most) {
+  if (not_before_ && now < *not_before_) return;
+  not_before_.reset();
+  if (one_by_one_ > 0) most = 1;
+  if (const auto beat = next_beat(); beat && *beat <= now) {
+    last_beat_ = now;
+    batch.changes.push_back(Changeset{.heartbeat = now});
+  }
+  while (batch.items.size() < most) {
+    if (!draining_ && !timers_.empty() && timers_.begin()->first <= now) {
+      const RunId id = timers_.begin()->second;
+      set_due(id, std::nullopt);
+      decide_one(batch, {TimerDue{id}, {}, 0}, now);
+    } else if (!queue_.empty()) {
+      Waiting next = std::move(queue_.front());
+      queue_.pop_front();
+      if (one_by_one_ > 0) --one_by_one_;
+      decide_one(batch, std::move(next), now);
+    } else {
+      return;
+    }
+  }
+}
+
+void Core::committed(Batch batch) {
+  for (Batch::Item& item : batch.items) {
+    if (std::holds_alternative<RunOrphaned>(item.event)) orphans_.erase(std::get<RunOrphaned>(item.event).run);
+    for (Command& command : item.decision.commands) {
+      if (auto* start = std::get_if<StartTask>(&command)) {
+        if (!planted(Planted::act_before_commit)) runner_.start(std::move(*start));
+      } else {
+        runner_.stop(std::get<StopTask>(command));
+      }
+    }
+    if (item.observed && item.decision.record) observer_->committed(*item.observed, *item.decision.record);
+    if (item.reply) item.reply(std::move(item.decision.answer));
+    if (const auto* requested = std::get_if<RunRequested>(&item.event); requested && !requested->key.empty())
+      new_keys_.erase({requested->workflow, requested->key});
+    if (!item.run) continue;
+    const auto found = runs_.find(*item.run);
+    if (found == runs_.end()) continue;
+    if (std::holds_alternative<RunCutOff>(item.event)) {
+      for (const TaskRef ref : found->second.state->in_flight) {
+        const auto* process = std::get_if<ProcessAction>(&found->second.state->plan_of(ref).task->action);
+        runner_.stop(StopTask{*item.run, ref, found->second.state->task(ref).last_try, process ? process->grace : Duration{}});
+      }
+    }
+    if (--found->second.undecided > 0) continue;
+    const engine::RunState& state = *found->second.state;
+    if (is_final(state.attempt.status)) {
+      set_due(*item.run, std::nullopt);
+      forget(*item.run);
+    } else if (state.in_flight.empty() && state.limited.empty() && !limits_.wants_probation.contains(*item.run)) {
+      const auto due = due_.find(*item.run);
+      if (due != due_.end() && due->second - state.last_at > park_after) forget(*item.run);
+    }
+  }
+}
+
+void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) {
+  std::deque<Waiting> again;
+  for (Batch& batch : batches) {
+    for (Batch::Item& item : batch.items) {
+      if (item.run) {
+        set_due(*item.run, std::nullopt);
+        forget(*item.run);
+      }
+      if (const auto* requested = std::get_if<RunRequested>(&item.event)) {
+        workflows_.erase(requested->workflow);
+        new_keys_.erase({requested->workflow, requested->key});
+      }
+      if (const auto* submitted = std::get_if<WorkflowSubmitted>(&item.event)) workflows_.erase(submitted->workflow->name);
+      if (item.reply) {
+        item.reply(std::unexpected(error));
+        // What a person asked of an open run is not repeated, but its timers must be found again.
+        if (const auto id = run_of(item.event)) again.push_back({TimerDue{*id}, {}, 0});
+        continue;
+      }
+      // What stands in the store may be newer than what was decided on; not again and again, though.
+      if (error.code == Code::conflict && batch.items.size() == 1) ++item.conflicts;
+      if (item.conflicts >= most_conflicts) {
+        if (const auto id = run_of(item.event)) park_broken(*id, error.message);
+        continue;
+      }
+      again.push_back({std::move(item.event), {}, item.conflicts});
+    }
+  }
+  offered_.reset();
+  if (error.code == Code::conflict) one_by_one_ = again.size();
+  queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  if (error.code == Code::overloaded) not_before_ = now + pause_without_room;
+}
+
+}  // namespace pawl::driver

@@ -1,0 +1,142 @@
+// The driver as a turn function: events go in, batches of decisions come out, and when a batch is durable its commands
+// and answers leave. No thread, no clock of its own: the server's threads and the simulator play the same turns.
+//
+//   push(event) … decide(batch) → the caller commits batch.changes() → committed(batch) or dropped(batches)
+//
+// One batch may be under way while the next is decided on top of it. If its commit fails, both are dropped, what they
+// touched is read again from the store, and what nobody waits for is decided anew.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "driver/inbox.h"
+#include "driver/plan_cache.h"
+#include "driver/ports.h"
+#include "engine/engine.h"
+#include "runner/runner.h"
+#include "store/store.h"
+
+namespace pawl::driver {
+
+struct CoreOptions {
+  int process_slots = 4;
+  int http_slots = 4096;
+  std::size_t most_waiting = 100'000;  // runs that wait for a slot; beyond, starts are refused
+  Json environment = json::object{};   // what `env` may name
+  std::function<bool(RunId)> takes_up;  // which open runs start() looks after; empty: all
+};
+
+// What was decided together and is committed together.
+struct Batch {
+  struct Item {
+    Event event;
+    Reply reply;                     // empty: nobody waits
+    engine::Decision decision;
+    std::optional<RunId> run;
+    std::optional<Run> observed;     // the run's row after it, if somebody observes
+    int conflicts = 0;               // commits that this event's decisions have failed so far
+  };
+  std::vector<Item> items;
+
+  std::vector<Changeset> changes;  // of the items that have any, in order
+};
+
+class Core {
+ public:
+  // All must outlive the core. `observer` may be null. `reader` is the core's alone.
+  Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng, Observer* observer);
+  ~Core();
+
+  // Looks for open runs: those with a try in flight will be recovered, the others are adopted as they stand.
+  // Error: what the reader says.
+  Result<void> start();
+
+  // Queues an event. The queue is not bounded here: the shell bounds what comes from outside.
+  void push(Event event, Reply reply = {});
+  // Whether decide() would do something at `now`.
+  bool has_work(Instant now) const;
+  // When it will if nothing comes; nullopt: never.
+  std::optional<Instant> next_due() const;
+
+  // Decides waiting events, and timers that are due, into `batch` until it holds `most` items.
+  void decide(Batch& batch, Instant now, std::size_t most);
+  // The batch is durable: its commands and answers leave.
+  void committed(Batch batch);
+  // The commit of the first of `batches` failed; none of them is durable. Who waits is answered with `error`; the rest
+  // is decided again, not before `now` + a pause where there was no room.
+  void dropped(std::vector<Batch> batches, const Error& error, Instant now);
+
+  // Every run that was cut off when the core started has been recovered durably.
+  bool recovered() const { return orphans_.empty(); }
+  std::size_t tries_in_flight() const;
+  // From here on nothing starts; what runs may finish.
+  void drain();
+  // After drain(): notes that what is still in flight is about to be cut off, and tells the runner to stop it.
+  void cut_off();
+
+  // For the simulator's checks and the fold of looked-at runs: the run if it is in memory.
+  const engine::RunState* live(RunId id) const;
+
+ private:
+  struct Live {
+    std::unique_ptr<engine::RunState> state;
+    int undecided = 0;  // items of batches under way that touch it
+  };
+  struct KnownWorkflow {
+    std::optional<WorkflowRow> row;
+    std::shared_ptr<const engine::Plan> plan;
+    std::optional<std::string> text;
+    std::int64_t last_number = 0;
+  };
+  struct Waiting {
+    Event event;
+    Reply reply;
+    int conflicts = 0;  // commits that its decision has failed
+  };
+
+  Result<engine::RunState*> load(RunId id);
+  Result<KnownWorkflow*> know(const std::string& name);
+  void decide_one(Batch& batch, Waiting waiting, Instant now);
+  engine::Decision decide_event(const Event& event, Instant now, std::optional<RunId>& run);
+  Result<void> prepare(const Event& event, engine::View& view, std::optional<RunId>& run, Event& prepared);
+  void remember_decision(const Event& event, const engine::Decision& decision);
+  void park_broken(RunId id, const std::string& why);
+  void set_due(RunId id, std::optional<Instant> due);
+  void forget(RunId id);
+  void offer_slots();
+  std::optional<Instant> next_beat() const;
+
+  CoreOptions options_;
+  store::Reader& reader_;
+  PlanCache& plans_;
+  runner::Runner& runner_;
+  Rng& rng_;
+  Observer* observer_;
+  engine::Limits limits_;
+
+  std::deque<Waiting> queue_;
+  std::optional<Instant> not_before_;  // after a full disk
+  std::size_t one_by_one_ = 0;         // so many events are committed alone, to find the one in conflict
+  std::unordered_map<RunId, Live> runs_;
+  std::map<std::string, KnownWorkflow> workflows_;
+  std::map<std::pair<std::string, std::string>, StartKey> new_keys_;  // decided, perhaps not durable yet
+  std::set<std::pair<Instant, RunId>> timers_;
+  std::unordered_map<RunId, Instant> due_;
+  std::set<RunId> orphans_;      // to be recovered
+  std::set<RunId> broken_;       // parked: an invariant of theirs does not hold
+  std::optional<RunId> offered_;  // has a SlotFree in the queue
+  Instant last_life_{};          // of the process before this one
+  std::optional<Instant> last_beat_;  // heartbeat written by this one
+  bool draining_ = false;
+  bool cutting_off_ = false;
+};
+
+}  // namespace pawl::driver

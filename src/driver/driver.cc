@@ -1,0 +1,251 @@
+#include "driver/driver.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/thread_annotations.h"
+
+namespace pawl::driver {
+namespace {
+
+class ThreadedDriver final : public Driver {
+ public:
+  ThreadedDriver(DriverOptions options, Ports ports) : options_(std::move(options)), ports_(std::move(ports)) {}
+  ~ThreadedDriver() override { stop_now(); }
+
+  Result<void> start() override {
+    auto reader = ports_.store.reader();
+    if (!reader) return std::unexpected(reader.error());
+    reader_ = std::move(*reader);
+    core_ = std::make_unique<Core>(options_.core, *reader_, ports_.plans, ports_.runner, ports_.rng, ports_.observer);
+    if (const auto begun = core_->start(); !begun) return begun;
+    recovered_ = core_->recovered();
+    writer_ = std::jthread([this] { write(); });
+    engine_ = std::jthread([this] { turn(); });
+    return {};
+  }
+
+  void stop() override { join(options_.stop_timeout); }
+  void stop_now() override { join(Duration{}); }
+  void hurry() override {
+    {
+      const MutexLock lock(mutex_);
+      patience_ = Duration{};
+    }
+    wake_.notify_all();
+  }
+  bool recovered() const override { return recovered_; }
+  bool failed() const override { return failed_; }
+
+  Result<void> post(Event event, Reply reply) override {
+    {
+      const MutexLock lock(mutex_);
+      if (stopping_ || failed_) return fail(Code::overloaded, "the server is stopping", "stopping");
+      if (requests_ >= options_.inbox) return fail(Code::overloaded, "too many requests wait already; try again", "overloaded");
+      ++requests_;
+      inbox_.push_back({std::move(event), std::move(reply)});
+    }
+    wake_.notify_all();
+    return {};
+  }
+
+  void finished(TaskFinished result) override {
+    {
+      const MutexLock lock(mutex_);
+      inbox_.push_back({std::move(result), {}});
+    }
+    wake_.notify_all();
+  }
+
+ private:
+  struct Letter {
+    Event event;
+    Reply reply;
+  };
+  using Time = std::chrono::steady_clock;
+
+  void join(Duration patience) {
+    {
+      const MutexLock lock(mutex_);
+      stopping_ = true;
+      patience_ = std::min(patience_.value_or(patience), patience);
+    }
+    wake_.notify_all();
+    if (engine_.joinable()) engine_.join();
+    {
+      const MutexLock lock(mutex_);
+      writer_may_end_ = true;
+    }
+    wake_.notify_all();
+    if (writer_.joinable()) writer_.join();
+  }
+
+  // --- engine thread -------------------------------------------------------------------------------------------------
+
+  void turn() {
+    Batch next;        // decided, not handed to the writer yet
+    bool under_way = false;
+    std::optional<Time::time_point> cut_off_at, leave_at;
+    for (;;) {
+      std::deque<Letter> letters;
+      std::optional<Done> done;
+      {
+        mutex_.lock();
+        wait_for_work(under_way, next, cut_off_at ? cut_off_at : leave_at);
+        letters.swap(inbox_);
+        done.swap(done_);
+        requests_ = 0;
+        if (stopping_ && !draining_) {
+          draining_ = true;
+          cut_off_at = Time::now() + *patience_;
+        }
+        if (cut_off_at && *patience_ == Duration{}) cut_off_at = Time::now();
+        mutex_.unlock();
+      }
+      if (done) {
+        under_way = false;
+        if (!take_result(std::move(*done), next)) return;
+      }
+      if (draining_ && !drained_) {
+        drained_ = true;
+        core_->drain();
+      }
+      for (Letter& letter : letters) core_->push(std::move(letter.event), std::move(letter.reply));
+      if (cut_off_at && (core_->tries_in_flight() == 0 || Time::now() >= *cut_off_at)) {
+        cut_off_at.reset();
+        cutting_off_ = true;
+        leave_at = Time::now() + options_.stop_grace + std::chrono::seconds(1);
+        core_->cut_off();
+      }
+      core_->decide(next, ports_.clock.now(), options_.batch);
+      if (!under_way && !next.changes.empty()) {
+        hand_over(std::exchange(next, {}));
+        under_way = true;
+      } else if (!under_way && !next.items.empty()) {
+        core_->committed(std::exchange(next, {}));  // nothing to write, and all before it is durable
+        if (!recovered_ && core_->recovered()) recovered_ = true;
+      }
+      const bool settled = !under_way && next.items.empty() && !core_->has_work(ports_.clock.now());
+      if (leave_at && settled && (core_->tries_in_flight() == 0 || Time::now() >= *leave_at)) return;
+    }
+  }
+
+  // Until there is a result of the writer's, a letter, something due, or `limit`.
+  void wait_for_work(bool under_way, const Batch& next, std::optional<Time::time_point> limit) REQUIRES(mutex_) {
+    while (true) {
+      if (done_) return;
+      const bool full = next.items.size() >= options_.batch;
+      if (!full && !inbox_.empty()) return;
+      if (stopping_ && (!draining_ || (limit && *patience_ == Duration{} && !cutting_off_))) return;
+      const Instant now = ports_.clock.now();
+      if (!full && core_->has_work(now)) return;
+      if (limit && Time::now() >= *limit) return;
+      if (draining_ && !under_way && next.items.empty() && core_->tries_in_flight() == 0) return;
+      std::optional<Time::time_point> until = limit;
+      if (const auto due = core_->next_due(); due && !full) {
+        const auto at = Time::now() + (*due - now);
+        if (!until || at < *until) until = at;
+      }
+      if (until)
+        wake_.wait_until(mutex_, *until);
+      else
+        wake_.wait(mutex_);
+    }
+  }
+
+  void hand_over(Batch batch) {
+    {
+      const MutexLock lock(mutex_);
+      to_write_ = std::move(batch);
+    }
+    wake_.notify_all();
+  }
+
+  struct Done {
+    Batch batch;
+    Result<void> result;
+  };
+
+  // False: the store is lost.
+  bool take_result(Done done, Batch& next) {
+    if (done.result) {
+      core_->committed(std::move(done.batch));
+      if (!recovered_ && core_->recovered()) recovered_ = true;
+      return true;
+    }
+    const Error error = done.result.error();
+    log::error("commit failed", {{"code", std::string(to_string(error.code))}, {"why", error.message}});
+    std::vector<Batch> batches;
+    batches.push_back(std::move(done.batch));
+    batches.push_back(std::exchange(next, {}));
+    core_->dropped(std::move(batches), error, ports_.clock.now());
+    if (error.code == Code::conflict || error.code == Code::overloaded) return true;
+    failed_ = true;
+    std::deque<Letter> letters;
+    {
+      const MutexLock lock(mutex_);
+      letters.swap(inbox_);
+    }
+    for (Letter& letter : letters)
+      if (letter.reply) letter.reply(std::unexpected(error));
+    if (ports_.on_fatal) ports_.on_fatal(error);
+    return false;
+  }
+
+  // --- writer thread -------------------------------------------------------------------------------------------------
+
+  void write() {
+    for (;;) {
+      std::optional<Batch> batch;
+      {
+        mutex_.lock();
+        while (!to_write_ && !writer_may_end_) wake_writer_wait();
+        batch.swap(to_write_);
+        mutex_.unlock();
+      }
+      if (!batch) return;
+      Result<void> result;
+      if (!batch->changes.empty()) result = ports_.store.commit(batch->changes);
+      {
+        const MutexLock lock(mutex_);
+        done_ = Done{std::move(*batch), std::move(result)};
+      }
+      wake_.notify_all();
+    }
+  }
+  void wake_writer_wait() REQUIRES(mutex_) { wake_.wait(mutex_); }
+
+  DriverOptions options_;
+  Ports ports_;
+  std::unique_ptr<store::Reader> reader_;
+  std::unique_ptr<Core> core_;  // the engine thread's
+
+  Mutex mutex_;
+  std::condition_variable_any wake_;
+  std::deque<Letter> inbox_ GUARDED_BY(mutex_);
+  std::size_t requests_ GUARDED_BY(mutex_) = 0;
+  std::optional<Batch> to_write_ GUARDED_BY(mutex_);
+  std::optional<Done> done_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::optional<Duration> patience_ GUARDED_BY(mutex_);
+  bool writer_may_end_ GUARDED_BY(mutex_) = false;
+
+  bool draining_ = false;  // the engine thread's
+  bool drained_ = false;
+  bool cutting_off_ = false;
+  std::atomic<bool> recovered_ = false;
+  std::atomic<bool> failed_ = false;
+  std::jthread writer_, engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<Driver> make_driver(DriverOptions options, Ports ports) {
+  return std::make_unique<ThreadedDriver>(std::move(options), std::move(ports));
+}
+
+}  // namespace pawl::driver
