@@ -1,0 +1,142 @@
+// The simulator's program: plays many seeds on all cores and says what it found. See ./dev sim.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "sim/simulator.h"
+
+namespace {
+
+using pawl::sim::Options;
+using pawl::sim::Outcome;
+
+struct Arguments {
+  std::uint64_t seeds = 100;
+  std::uint64_t first = 1;
+  int steps = 400;
+  bool planted = false;
+  bool story = false;
+};
+
+bool number(std::string_view text, std::uint64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+int usage() {
+  fmt::print(stderr, "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted] [--story]\n");
+  return 2;
+}
+
+void show(const Outcome& outcome) {
+  fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
+  fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {} --story\n", outcome.seed);
+}
+
+struct Totals {
+  std::uint64_t seeds = 0, steps = 0, crashes = 0, violations = 0;
+};
+
+Totals play(const Arguments& arguments) {
+  Totals totals;
+  std::mutex mutex;
+  std::atomic<std::uint64_t> next{0};
+  const auto work = [&] {
+    for (;;) {
+      const std::uint64_t i = next++;
+      if (i >= arguments.seeds) return;
+      const Options options{.seed = arguments.first + i, .steps = arguments.steps, .story = arguments.story};
+      const Outcome outcome = pawl::sim::simulate(options);
+      // Every hundredth seed is played twice: the same seed must make the same history.
+      bool differs = false;
+      if (i % 100 == 0) differs = pawl::sim::simulate(options).hash != outcome.hash;
+      const std::lock_guard lock(mutex);
+      ++totals.seeds;
+      totals.steps += outcome.steps;
+      totals.crashes += outcome.crashes;
+      totals.violations += outcome.violations.size() + (differs ? 1 : 0);
+      for (const std::string& line : outcome.story) fmt::print("{}\n", line);
+      if (!outcome.violations.empty()) show(outcome);
+      if (differs) fmt::print("seed {}: P12: played twice, it made two histories\n", options.seed);
+      std::fflush(stdout);
+    }
+  };
+  const unsigned threads = arguments.story ? 1 : std::max(1U, std::thread::hardware_concurrency());
+  std::vector<std::jthread> workers;
+  for (unsigned i = 0; i < threads; ++i) workers.emplace_back(work);
+  workers.clear();
+  return totals;
+}
+
+#ifdef PAWL_PLANTED
+struct PlantedBug {
+  pawl::Planted bug;
+  std::string_view name;
+};
+constexpr PlantedBug bugs[] = {
+    {pawl::Planted::answer_before_commit, "answer before commit"},
+    {pawl::Planted::act_before_commit, "act before commit"},
+};
+
+int catch_planted() {
+  int survived = 0;
+  for (const PlantedBug& planted : bugs) {
+    pawl::active_planted = planted.bug;
+    bool caught = false;
+    for (std::uint64_t seed = 1; seed <= 300 && !caught; ++seed) {
+      const Outcome outcome = pawl::sim::simulate({.seed = seed});
+      if (outcome.violations.empty()) continue;
+      caught = true;
+      const std::string& what = outcome.violations.front();
+      fmt::print("{}: caught by seed {}, step {}: {}\n", planted.name, seed, outcome.step_of_violation, what.substr(0, what.find('\n')));
+    }
+    if (!caught) {
+      ++survived;
+      fmt::print("{}: survived 300 seeds\n", planted.name);
+    }
+  }
+  pawl::active_planted = pawl::Planted::none;
+  return survived == 0 ? 0 : 1;
+}
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--seeds" && i + 1 < argc) {
+      if (!number(argv[++i], arguments.seeds)) return usage();
+    } else if (word == "--first-seed" && i + 1 < argc) {
+      if (!number(argv[++i], arguments.first)) return usage();
+    } else if (word == "--long") {
+      arguments.steps = 4'000;
+    } else if (word == "--planted") {
+      arguments.planted = true;
+    } else if (word == "--story") {
+      arguments.story = true;
+    } else {
+      return usage();
+    }
+  }
+  pawl::log::configure(pawl::log::Level::off, pawl::log::Format::text);
+#ifdef PAWL_PLANTED
+  if (arguments.planted) return catch_planted();
+#else
+  if (arguments.planted) {
+    fmt::print(stderr, "this build has no planted bugs; ./dev sim --planted uses the one that has\n");
+    return 2;
+  }
+#endif
+  const Totals totals = play(arguments);
+  fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes, totals.violations);
+  return totals.violations == 0 ? 0 : 1;
+}

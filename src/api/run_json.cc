@@ -1,0 +1,207 @@
+#include "api/run_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pawl::api {
+namespace {
+
+// Only where they say something: most job and task runs neither wait nor were skipped.
+template <class Work>
+void add_reason(json::object& object, const Work& work) {
+  if (work.reason != SkipReason::none) object["reason"] = text(to_string(work.reason));
+  if (work.done_in_attempt > 0) object["done_in_attempt"] = work.done_in_attempt;
+}
+template <class Waiting>
+void add_waiting(json::object& object, const Waiting& waiting) {
+  if (waiting.waits_for != WaitsFor::none) object["waits_for"] = text(to_string(waiting.waits_for));
+  // A run's due time is also the engine's note of when to look at it again, which is nobody else's business.
+  if (waiting.waits_for != WaitsFor::none && waiting.due) object["due"] = time(waiting.due);
+}
+
+Json try_to_json(const Try& one) {
+  return json::object{{"try", one.number},
+                      {"status", text(to_string(one.status))},
+                      {"error", failure_to_json(one.error)},
+                      {"started_at", time(one.started_at)},
+                      {"finished_at", time(one.finished_at)}};
+}
+
+Json job_to_json(const JobRun& job, const Names& names, int position, OutputRoom& room) {
+  const Job* const definition = names.find_job(position);
+  json::object object{{"job", text(names.job(position))},
+                      {"name", text(definition ? title(*definition) : names.job(position))},
+                      {"status", text(to_string(job.status))}};
+  add_reason(object, job);
+  object["error"] = failure_to_json(job.error);
+  object["started_at"] = time(job.started_at);
+  object["finished_at"] = time(job.finished_at);
+  json::array tasks;
+  const std::size_t shown = std::min(job.tasks.size(), task_page);
+  tasks.reserve(shown);
+  for (std::size_t t = 0; t < shown; ++t)
+    tasks.push_back(task_to_json(job.tasks[t], names, {position, static_cast<int>(t)}, room));
+  object["task_runs"] = std::move(tasks);
+  if (shown < job.tasks.size()) object["next_cursor"] = text(make_cursor(std::to_string(shown)));
+  return object;
+}
+
+void add_who(json::object& object, const Who& who) {
+  object["trigger"] = text(to_string(who.trigger));
+  object["user"] = text(who.user);
+  object["client"] = text(who.client);
+  object["user_agent"] = text(who.user_agent);
+}
+
+Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRoom& room) {
+  const Names names(history, attempt.version);
+  json::object object{
+      {"attempt", attempt.number}, {"version", attempt.version}, {"status", text(to_string(attempt.status))}};
+  add_waiting(object, attempt);
+  add_who(object, attempt.who);
+  object["cancel_requested"] = attempt.cancel_requested;
+  object["error"] = failure_to_json(attempt.error);
+  object["created_at"] = time(attempt.created_at);
+  object["started_at"] = time(attempt.started_at);
+  object["finished_at"] = time(attempt.finished_at);
+  json::array jobs;
+  for (std::size_t j = 0; j < attempt.jobs.size(); ++j)
+    jobs.push_back(job_to_json(attempt.jobs[j], names, static_cast<int>(j), room));
+  object["job_runs"] = std::move(jobs);
+  return object;
+}
+
+Json pairs_to_json(const Pairs& pairs) {
+  json::object object;
+  for (const auto& [name, value] : pairs) object[name] = text(value);
+  return object;
+}
+
+}  // namespace
+
+Names::Names(const RunHistory& history, int version) {
+  if (const auto found = history.definitions.find(version); found != history.definitions.end())
+    workflow_ = found->second;
+}
+
+const Job* Names::find_job(int position) const {
+  if (!workflow_ || position < 0 || static_cast<std::size_t>(position) >= workflow_->jobs.size()) return nullptr;
+  return &workflow_->jobs[static_cast<std::size_t>(position)];
+}
+
+const Task* Names::find_task(TaskRef ref) const {
+  const Job* const job = find_job(ref.job);
+  if (!job || ref.task < 0 || static_cast<std::size_t>(ref.task) >= job->tasks.size()) return nullptr;
+  return &job->tasks[static_cast<std::size_t>(ref.task)];
+}
+
+std::string Names::job(int position) const {
+  const Job* const found = find_job(position);
+  return found ? found->id : fmt::format("job-{}", position + 1);
+}
+
+std::string Names::task(TaskRef ref) const {
+  const Task* const found = find_task(ref);
+  return found ? found->id : fmt::format("task-{}", ref.task + 1);
+}
+
+std::optional<int> Names::position_of_job(std::string_view id) const {
+  if (!workflow_) return std::nullopt;
+  const auto found = std::ranges::find(workflow_->jobs, id, &Job::id);
+  if (found == workflow_->jobs.end()) return std::nullopt;
+  return static_cast<int>(found - workflow_->jobs.begin());
+}
+
+std::optional<TaskRef> Names::position_of_task(std::string_view job, std::string_view task) const {
+  const auto position = position_of_job(job);
+  if (!position) return std::nullopt;
+  const auto& tasks = find_job(*position)->tasks;
+  const auto found = std::ranges::find(tasks, task, &Task::id);
+  if (found == tasks.end()) return std::nullopt;
+  return TaskRef{*position, static_cast<int>(found - tasks.begin())};
+}
+
+Json failure_to_json(const FailurePtr& failure) {
+  if (!failure) return nullptr;
+  return json::object{{"code", text(failure->code)}, {"message", text(failure->message)}, {"cause", failure->cause}};
+}
+
+json::object summary(const Run& run) {
+  json::object object{{"id", text(to_string(run.id))},  {"number", run.number},
+                      {"workflow", text(run.workflow)}, {"version", run.version},
+                      {"trace_id", text(run.trace_id)}, {"status", text(to_string(run.status))}};
+  add_waiting(object, run);
+  object["attempt"] = run.attempt;
+  add_who(object, run.who);
+  object["error"] = failure_to_json(run.error);
+  object["created_at"] = time(run.created_at);
+  object["started_at"] = time(run.started_at);
+  object["finished_at"] = time(run.finished_at);
+  return object;
+}
+
+json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, OutputRoom& room) {
+  const Task* const definition = names.find_task(ref);
+  const std::string id = names.task(ref);
+  json::object object{{"task", text(id)},
+                      {"name", text(definition ? title(*definition) : id)},
+                      {"status", text(to_string(task.status))}};
+  add_reason(object, task);
+  add_waiting(object, task);
+  object["generation"] = task.generation;
+  object["outputs"] = nullptr;
+  if (task.outputs) {
+    const std::size_t size = text_size(*task.outputs);
+    if (size <= room.each && size <= room.left) {
+      room.left -= size;
+      object["outputs"] = *task.outputs;
+    } else {
+      object["outputs_cut"] = true;
+    }
+  }
+  object["error"] = failure_to_json(task.error);
+  object["started_at"] = time(task.started_at);
+  object["finished_at"] = time(task.finished_at);
+  json::array tries;
+  for (const Try& one : task.tries) tries.push_back(try_to_json(one));
+  object["tries"] = std::move(tries);
+  return object;
+}
+
+Json run_to_json(const RunHistory& history) {
+  json::object object = summary(history.run);
+  object["inputs"] = history.run.inputs;
+  OutputRoom room;
+  json::array attempts;
+  for (const Attempt& attempt : history.attempts) attempts.push_back(attempt_to_json(attempt, history, room));
+  object["attempts"] = std::move(attempts);
+  return object;
+}
+
+Json input_to_json(const std::variant<ProcessInput, HttpInput>& input) {
+  if (const auto* process = std::get_if<ProcessInput>(&input)) {
+    json::array command;
+    for (const std::string& part : process->command) command.push_back(text(part));
+    json::object object{{"kind", "run"}};
+    if (process->command.empty()) {
+      object["script"] = text(process->script);
+      object["shell"] = text(process->shell);
+    } else {
+      object["command"] = std::move(command);
+    }
+    object["env"] = pairs_to_json(process->env);
+    object["working_directory"] = text(process->working_directory);
+    return object;
+  }
+  const HttpInput& http = std::get<HttpInput>(input);
+  json::object object{{"kind", "http"},
+                      {"method", text(http.method)},
+                      {"url", text(http.url)},
+                      {"headers", pairs_to_json(http.headers)}};
+  object["body"] = http.has_body ? text(http.body) : Json(nullptr);
+  if (http.has_body) object["content_type"] = text(http.content_type);
+  return object;
+}
+
+}  // namespace pawl::api

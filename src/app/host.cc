@@ -1,0 +1,168 @@
+#include "app/host.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "app/system_ports.h"
+#include "base/log.h"
+#include "driver/plan_cache.h"
+#include "runner/http/http_runner.h"
+#include "runner/process/process_runner.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace pawl::app {
+namespace {
+
+// Results of the runners, to a driver that is made after them.
+class Gate final : public runner::Results {
+ public:
+  void open(runner::Results& to) { to_ = &to; }
+  void finished(TaskFinished result) override {
+    if (auto* const to = to_.load()) to->finished(std::move(result));
+  }
+
+ private:
+  std::atomic<runner::Results*> to_ = nullptr;
+};
+
+class TaskLog final : public runner::LogSink {
+ public:
+  explicit TaskLog(store::LogStore& logs) : logs_(logs) {}
+  void write(const StartTask& task, Stream stream, Instant at, std::string_view bytes) override {
+    const auto kind = stream == Stream::out ? store::LogStream::out : stream == Stream::err ? store::LogStream::err : store::LogStream::note;
+    const auto written = logs_.append(task.run, {task.job, task.task, task.try_number, kind, at, std::string(bytes)});
+    if (!written && !warned_.exchange(true))
+      log::error("a task's log cannot be written", {{"run", to_string(task.run)}, {"why", written.error().message}});
+    if (written) warned_ = false;
+  }
+  bool sync(const StartTask& task) override {
+    const bool durable = logs_.sync(task.run).has_value();
+    logs_.close(task.run);  // the next task of the run opens it again; an idle run keeps no descriptor
+    return durable;
+  }
+
+ private:
+  store::LogStore& logs_;
+  std::atomic<bool> warned_ = false;
+};
+
+// Hands each task to the runner of its kind. A stop goes to both: one that does not know the try ignores it.
+class Runners final : public runner::Runner {
+ public:
+  Runners(runner::Runner& process, runner::Runner& http) : process_(process), http_(http) {}
+  void start(StartTask command) override {
+    (std::holds_alternative<HttpInput>(command.input) ? http_ : process_).start(std::move(command));
+  }
+  void stop(StopTask command) override {
+    process_.stop(command);
+    http_.stop(std::move(command));
+  }
+
+ private:
+  runner::Runner& process_;
+  runner::Runner& http_;
+};
+
+class OpenHost final : public Host {
+ public:
+  explicit OpenHost(HostOptions options) : options_(std::move(options)) {}
+  ~OpenHost() override { stop_now(); }
+
+  Result<void> open() {
+    if (const auto made = make_folder(options_.data); !made) return made;
+    auto store = store::open_sqlite({.path = options_.data + "/pawl.db"});
+    if (!store) return std::unexpected(store.error());
+    store_ = std::move(*store);
+    auto logs = store::open_log_files(options_.data + "/logs");
+    if (!logs) return std::unexpected(logs.error());
+    logs_ = std::move(*logs);
+    task_log_ = std::make_unique<TaskLog>(*logs_);
+    if (options_.workspace.empty()) options_.workspace = options_.data + "/workspace";
+    std::error_code absolute;
+    options_.workspace = std::filesystem::absolute(options_.workspace, absolute).string();
+    auto process = runner::make_process_runner({.workspace = options_.workspace,
+                                                .guard_lock = options_.data + "/guard.lock",
+                                                .program = {},
+                                                .now = [this] { return clock_.now(); }},
+                                               gate_, *task_log_);
+    if (!process) return std::unexpected(process.error());
+    process_ = std::move(*process);
+    http_ = runner::make_http_runner({}, gate_);
+    runners_ = std::make_unique<Runners>(*process_, *http_);
+    histories_ = driver::make_histories(*store_, plans_);
+
+    driver::DriverOptions driver_options;
+    driver_options.stop_timeout = options_.stop_timeout;
+    driver_options.core.environment = options_.environment;
+    driver_options.core.process_slots = 2 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    if (options_.takes_up) {
+      auto reader = store_->reader();
+      if (!reader) return std::unexpected(reader.error());
+      auto takes_up = options_.takes_up(**reader);
+      if (!takes_up) return std::unexpected(takes_up.error());
+      driver_options.core.takes_up = std::move(*takes_up);
+    }
+    driver_ = driver::make_driver(std::move(driver_options),
+                                  {*store_, *runners_, clock_, rng_, plans_, options_.observer, options_.on_fatal});
+    gate_.open(*driver_);
+    return {};
+  }
+
+  driver::Driver& driver() override { return *driver_; }
+  driver::Histories& histories() override { return *histories_; }
+  store::Store& store() override { return *store_; }
+  store::LogStore& logs() override { return *logs_; }
+  Result<void> start() override { return driver_->start(); }
+  void stop() override {
+    if (driver_) driver_->stop();
+    end_runners();
+  }
+  void stop_now() override {
+    if (driver_) driver_->stop_now();
+    end_runners();
+  }
+
+ private:
+  void end_runners() {
+    if (process_) process_->shutdown();
+    if (http_) http_->shutdown();
+  }
+
+  HostOptions options_;
+  SystemClock clock_;
+  SystemRng rng_;
+  Gate gate_;
+  driver::PlanCache plans_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::LogStore> logs_;
+  std::unique_ptr<TaskLog> task_log_;
+  std::unique_ptr<driver::Histories> histories_;
+  std::unique_ptr<driver::Driver> driver_;
+  std::unique_ptr<runner::ProcessRunner> process_;
+  std::unique_ptr<runner::HttpRunner> http_;
+  std::unique_ptr<Runners> runners_;
+};
+
+}  // namespace
+
+Result<void> make_folder(const std::string& path) {
+  const mode_t before = umask(0077);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  umask(before);
+  if (error) return fail(Code::unavailable, fmt::format("the folder {} cannot be made: {}", path, error.message()));
+  return {};
+}
+
+Result<std::unique_ptr<Host>> open_host(HostOptions options) {
+  auto host = std::make_unique<OpenHost>(std::move(options));
+  if (const auto opened = host->open(); !opened) return std::unexpected(opened.error());
+  return host;
+}
+
+}  // namespace pawl::app

@@ -1,0 +1,51 @@
+// An engine with all it needs on one data folder: store, logs, runners, driver. The server and `pawl run` are built on it.
+//
+//   DATA/pawl.db(.lock -wal -shm)   the store             DATA/logs/        what tasks print
+//   DATA/workspace/                 folders of the runs   DATA/guard.lock   held while processes of tasks live
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "driver/driver.h"
+#include "driver/histories.h"
+#include "store/log_store.h"
+#include "store/store.h"
+
+namespace pawl::app {
+
+struct HostOptions {
+  std::string data;                   // folder, made with its parents, mode 0700
+  std::string workspace;              // empty: DATA/workspace
+  Json environment = json::object{};  // what `env` may name
+  Duration stop_timeout = std::chrono::seconds(30);
+  driver::Observer* observer = nullptr;
+  std::function<void(const Error&)> on_fatal;
+  // Which open runs are taken up, asked once when the store is open; empty: all.
+  std::function<Result<std::function<bool(RunId)>>(store::Reader&)> takes_up;
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;  // stop_now(), then everything is closed
+  virtual driver::Driver& driver() = 0;
+  virtual driver::Histories& histories() = 0;
+  virtual store::Store& store() = 0;
+  virtual store::LogStore& logs() = 0;
+  // Starts the engine: from here on runs go on. Once.
+  virtual Result<void> start() = 0;
+  // Lets running tasks finish for the stop timeout, cuts off the rest and joins. Safe twice.
+  virtual void stop() = 0;
+  virtual void stop_now() = 0;
+};
+
+// Opens everything and starts nothing. Error: what the store says; conflict, if another process holds the folder.
+Result<std::unique_ptr<Host>> open_host(HostOptions options);
+
+// Makes a folder with its parents; what it makes is for this user alone.
+Result<void> make_folder(const std::string& path);
+
+}  // namespace pawl::app

@@ -1,0 +1,238 @@
+#include "app/serve.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <algorithm>
+#include <thread>
+
+#include "api/api.h"
+#include "app/host.h"
+#include "app/system_ports.h"
+#include "base/log.h"
+#include "net/server.h"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration)
+
+namespace pawl::app {
+namespace {
+
+// The signals that end the server, blocked in all threads and waited for by the main one. SIGUSR1 is our own: the store
+// has failed.
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGUSR1);
+  return set;
+}
+
+bool starts_with_passed(std::string_view name, const std::vector<std::string>& passed) {
+  return name.starts_with("PAWL_VAR_") || std::ranges::find(passed, name) != passed.end();
+}
+
+// What `env` may name: all of it, or PAWL_VAR_* and what was asked for.
+Json environment(const std::vector<std::string>* passed) {
+  json::object values;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view pair(*entry);
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = pair.substr(0, equals);
+    if (passed && !starts_with_passed(name, *passed)) continue;
+    const std::string_view value = pair.substr(equals + 1);
+    values[json::string_view(name.data(), name.size())] = json::string_view(value.data(), value.size());
+  }
+  return values;
+}
+
+// The token of the local admin: made once, 256 random bits, for this user's eyes alone.
+Result<std::string> admin_token(const std::string& path) {
+  std::ifstream old(path);
+  std::string token;
+  if (old && std::getline(old, token) && token.size() >= 32) {
+    struct stat info{};
+    if (stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0)
+      return fail(Code::refused, fmt::format("{} can be read by others; 'chmod 600' it, or remove it to get a new one", path));
+    return token;
+  }
+  SystemRng random;
+  token = "pawl_";
+  for (int i = 0; i < 4; ++i) token += fmt::format("{:016x}", random.next());
+  const std::string fresh = path + ".new";
+  unlink(fresh.c_str());
+  const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const std::string line = token + "\n";
+  const bool written = file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
+  if (file >= 0) close(file);
+  if (!written || rename(fresh.c_str(), path.c_str()) != 0)
+    return fail(Code::unavailable, fmt::format("{} cannot be written", path));
+  return token;
+}
+
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+Result<Address> parse_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  Address address;
+  int port = -1;
+  if (colon != std::string_view::npos) {
+    const std::string_view digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc{} || end != digits.data() + digits.size()) port = -1;
+    std::string_view host = text.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    address.host = host;
+  }
+  if (port < 0 || port > 65535 || address.host.empty())
+    return fail(Code::invalid, fmt::format("--listen {}: write it as 127.0.0.1:7295 or [::1]:7295", text));
+  address.port = static_cast<std::uint16_t>(port);
+  return address;
+}
+
+int complain(const Error& error) {
+  fmt::print(stderr, "pawl: {}\n", error.message);
+  return error.code == Code::conflict ? 4 : error.code == Code::invalid ? 2 : 1;
+}
+
+}  // namespace
+
+int serve(const cli::ServeOptions& options) {
+  const auto address = parse_address(options.listen);
+  if (!address) return complain(address.error());
+  log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
+
+  const sigset_t signals = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  // Thousands of calls at once want as many descriptors as we are allowed.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
+
+  std::atomic<bool> store_failed = false;
+  auto host = open_host({.data = options.data,
+                         .workspace = options.workspace,
+                         .environment = environment(&options.pass_env),
+                         .stop_timeout = options.stop_timeout,
+                         .observer = nullptr,
+                         .on_fatal =
+                             [&](const Error& error) {
+                               log::error("the store cannot be relied on any more; stopping", {{"why", error.message}});
+                               store_failed = true;
+                               kill(getpid(), SIGUSR1);
+                             },
+                         .takes_up = {}});
+  if (!host) return complain(host.error());
+  auto token = admin_token(options.data + "/admin.token");
+  if (!token) return complain(token.error());
+
+  std::atomic<bool> started = false;
+  driver::Driver& driver = (*host)->driver();
+  auto handler = api::make_api({.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }},
+                               driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
+  net::ServerOptions net_options;
+  net_options.address = address->host;
+  net_options.port = address->port;
+  auto server = net::make_server(std::move(net_options), std::move(handler));
+  // The port first: a server that nobody can reach should not move any run.
+  if (const auto listening = server->start(); !listening) return complain(listening.error());
+  if (const auto running = (*host)->start(); !running) {
+    server->stop(Duration{});
+    return complain(running.error());
+  }
+  started = true;
+  const std::string shown = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
+  fmt::print("pawl {} ready on http://{}:{} (data in {})\n", PAWL_VERSION, shown, server->port(), options.data);
+  std::fflush(stdout);
+
+  int signal_number = 0;
+  while (sigwait(&signals, &signal_number) != 0) {
+  }
+  if (!store_failed) log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
+  // Requests are answered while tasks finish; a second signal ends the patience.
+  std::atomic<bool> done = false;
+  std::jthread impatient([&] {
+    while (!done) {
+      int again = 0;
+      if (sigwait(&signals, &again) == 0 && !done) (*host)->driver().hurry();
+    }
+  });
+  if (store_failed)
+    (*host)->stop_now();
+  else
+    (*host)->stop();
+  done = true;
+  kill(getpid(), SIGUSR1);
+  impatient.join();
+  server->stop(std::chrono::seconds(2));
+  server.reset();
+  return store_failed ? 1 : 0;
+}
+
+namespace {
+
+class HostedEngine final : public cli::LocalEngine {
+ public:
+  HostedEngine(std::unique_ptr<Host> host, std::unique_ptr<store::Reader> reader)
+      : host_(std::move(host)), reader_(std::move(reader)) {}
+  ~HostedEngine() override {
+    reader_.reset();
+    host_->stop_now();
+  }
+  driver::Inbox& inbox() override { return host_->driver(); }
+  driver::Histories& histories() override { return host_->histories(); }
+  store::Reader& reader() override { return *reader_; }
+  store::LogStore& logs() override { return host_->logs(); }
+  void stop() override { host_->stop_now(); }
+
+ private:
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<store::Reader> reader_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, driver::Observer* observer,
+                                                     const cli::TakesUp& takes_up) {
+  signal(SIGPIPE, SIG_IGN);
+  log::configure(log::Level::warning, log::Format::text);
+  HostOptions options;
+  options.data = folder;
+  options.environment = environment(nullptr);
+  options.observer = observer;
+  options.on_fatal = [](const Error& error) {
+    fmt::print(stderr, "pawl: the store cannot be relied on any more: {}\n", error.message);
+    _exit(1);
+  };
+  options.takes_up = [&takes_up](store::Reader& reader) -> Result<std::function<bool(RunId)>> {
+    auto chosen = takes_up(reader);
+    if (!chosen) return std::unexpected(chosen.error());
+    return [chosen = *chosen](RunId id) { return chosen && *chosen == id; };
+  };
+  auto host = open_host(std::move(options));
+  if (!host) return std::unexpected(host.error());
+  auto reader = (*host)->store().reader();
+  if (!reader) return std::unexpected(reader.error());
+  if (const auto started = (*host)->start(); !started) return std::unexpected(started.error());
+  return std::make_unique<HostedEngine>(std::move(*host), std::move(*reader));
+}
+
+}  // namespace pawl::app

@@ -1,0 +1,16 @@
+// `pawl serve`: the server, from its first line to the last.
+#pragma once
+
+#include "cli/cli.h"
+
+namespace pawl::app {
+
+// Returns the exit code: 0 stopped on request, 1 it could not start or its store failed, 2 a wrong address, 4 the data
+// folder is another process's.
+int serve(const cli::ServeOptions& options);
+
+// An engine for `pawl run` and `pawl resume`; see cli::Hooks::local.
+Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, driver::Observer* observer,
+                                                     const cli::TakesUp& takes_up);
+
+}  // namespace pawl::app

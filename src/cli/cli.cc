@@ -1,0 +1,255 @@
+// The command line itself: what may be written, and which command it means. The one unit that includes CLI11, which
+// takes seconds to compile.
+#include "cli/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+
+#include "base/utf8.h"
+#include "cli/commands.h"
+#include "cli/text.h"
+#include "expression/expression.h"
+#include "model/status.h"
+
+namespace pawl::cli {
+namespace {
+
+using Commands = std::vector<std::pair<CLI::App*, std::function<Outcome<int>()>>>;
+
+std::string check_duration(const std::string& text) {
+  const auto duration = parse_duration(text);
+  return duration ? "" : duration.error().message;
+}
+
+std::string check_status(const std::string& text) {
+  return from_string<RunStatus>(text) ? "" : "is none of queued, running, waiting, success, failed, cancelled";
+}
+
+std::string check_listen(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+  return digits && colon > 0 && std::stoi(port) <= 65'535 ? "" : "must be HOST:PORT, such as 127.0.0.1:7295";
+}
+
+// The word that stands where a command should, and the command that may be meant.
+std::string unknown_word(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> known;
+  const bool option = word.starts_with('-');
+  const CLI::App* at = &app;
+  if (const auto chosen = app.get_subcommands(); !chosen.empty()) at = chosen.back();
+  if (option)
+    for (const CLI::Option* one : at->get_options())
+      for (const std::string& name : one->get_lnames()) known.push_back("--" + name);
+  else if (at == &app)
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(command->get_name());
+  const std::string name = option ? word.substr(0, word.find('=')) : word;
+  std::string text = fmt::format("{} '{}'",
+                                 option       ? "unknown option"
+                                 : at == &app ? "unknown command"
+                                              : "one argument too many:",
+                                 name);
+  if (const std::string near = name.size() > 100 ? "" : expression::nearest(name, known); !near.empty())
+    text += fmt::format("; did you mean '{}'?", near);
+  return text;
+}
+
+class CommandLine {
+ public:
+  CommandLine(Console& console, const Hooks& hooks) : console_(console), hooks_(hooks) {
+    app_.name("pawl");
+    app_.description("Runs workflows and never slips back.");
+    app_.footer(
+        "RUN is the id of a run, or NAME#42. Exit codes: 0 fine, 1 the run failed or the thing is invalid, 2 wrong\n"
+        "usage, 3 server unreachable, 4 refused.");
+    app_.set_version_flag("--version", std::string("pawl " PAWL_VERSION));
+    app_.set_help_flag("-h,--help", "Show this");
+    app_.require_subcommand(1);
+    add_common(&app_);
+    add_local();
+    add_workflows();
+    add_runs();
+  }
+
+  int run(const std::vector<std::string>& arguments) {
+    try {
+      // CLI11 takes them from the back.
+      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::CallForHelp&) {
+      console_.print(app_.help());
+      return Exit::fine;
+    } catch (const CLI::CallForVersion&) {
+      console_.line("pawl " PAWL_VERSION);
+      return Exit::fine;
+    } catch (const CLI::ParseError& error) {
+      return wrong(error, arguments);
+    }
+    for (const auto& [command, act] : commands_) {
+      if (!command->parsed()) continue;
+      const auto done = act();
+      if (done) return *done;
+      tell(console_, done.error(), common_.json);
+      return done.error().exit;
+    }
+    return Exit::wrong_usage;
+  }
+
+ private:
+  int wrong(const CLI::ParseError& error, const std::vector<std::string>& arguments) {
+    const auto rest = app_.remaining(true);
+    std::string message;
+    if (arguments.empty())
+      message = "a command is missing; see pawl --help";
+    else if (!rest.empty())
+      message = unknown_word(app_, rest.front());
+    else
+      message = error.what();
+    const bool as_json = std::ranges::find(arguments, "--json") != arguments.end();
+    tell(console_, {Exit::wrong_usage, "usage", message, {}}, as_json);
+    return Exit::wrong_usage;
+  }
+
+  void add_common(CLI::App* command) {
+    command->add_option("--server", common_.server, "Address of the server (PAWL_SERVER, http://127.0.0.1:7295)")
+        ->type_name("URL");
+    command->add_option("--data", common_.data, "Data folder (PAWL_DATA, ~/.local/share/pawl)")->type_name("DIR");
+    command->add_flag("--json", common_.json, "Answer with JSON, an error too");
+  }
+
+  CLI::App* add(const char* name, const char* description, std::function<Outcome<int>()> act) {
+    CLI::App* const command = app_.add_subcommand(name, description);
+    add_common(command);
+    commands_.emplace_back(command, std::move(act));
+    return command;
+  }
+
+  static CLI::Option* repeated(CLI::Option* option) { return option->type_size(1)->allow_extra_args(false); }
+
+  void add_local() {
+    CLI::App* const run = add("run", "Run a workflow in this process, without a server",
+                              [this] { return run_file(console_, common_, run_, hooks_); });
+    run->add_option("FILE", run_.file, "The definition; - is standard input")->required();
+    repeated(run->add_option("-i,--input", run_.inputs, "An input, name=value; may be given again"))->type_name("K=V");
+    run->add_flag("--plain", run_.plain, "Lines in place of a live tree");
+
+    CLI::App* const serve = add("serve", "Run the server", [this] { return this->serve(); });
+    serve->add_option("--listen", serve_.listen, "Address to listen on")
+        ->type_name("HOST:PORT")
+        ->capture_default_str()
+        ->check(check_listen);
+    repeated(serve->add_option("--pass-env", serve_.pass_env, "Variables that `env` may see beside PAWL_VAR_*"))
+        ->delimiter(',')
+        ->type_name("NAME,…");
+    serve->add_option("--workspace", serve_.workspace, "Folder of the runs' files (in the data folder)")
+        ->type_name("DIR");
+    serve->add_option("--stop-timeout", stop_timeout_, "How long running tasks may finish after a stop")
+        ->type_name("DURATION")
+        ->capture_default_str()
+        ->check(check_duration);
+    serve->add_option("--log-format", log_format_, "text or json")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"text", "json"}));
+
+    CLI::App* const validate =
+        add("validate", "Check definitions", [this] { return cli::validate(console_, common_, files_); });
+    validate->add_option("FILE", files_, "Definitions; - is standard input")->required();
+  }
+
+  void add_workflows() {
+    CLI::App* const apply =
+        add("apply", "Send workflows to the server", [this] { return cli::apply(console_, common_, files_); });
+    apply->add_option("FILE", files_, "Definitions, or folders of them")->required()->type_name("FILE|DIR");
+    add("list", "List the workflows", [this] { return cli::list(console_, common_); });
+  }
+
+  void add_runs() {
+    CLI::App* const start = add("start", "Start a run", [this] { return cli::start(console_, common_, start_); });
+    start->add_option("NAME", start_.workflow, "The workflow")->required();
+    CLI::Option* const inputs =
+        repeated(start->add_option("-i,--input", start_.inputs, "An input, name=value; may be given again"));
+    inputs->type_name("K=V");
+    start->add_option("--key", start_.key, "Idempotency key: the same key gives the same run");
+    start->add_option("--like", start_.like, "With the inputs of this run")->type_name("RUN")->excludes(inputs);
+    start->add_flag("--wait", start_.wait, "Wait for its end; exit code 1 if it fails");
+    start->add_flag("--follow", start_.follow, "Show what happens and what tasks print, to its end");
+
+    CLI::App* const runs =
+        add("runs", "List runs, newest first", [this] { return cli::runs(console_, common_, runs_); });
+    runs->add_option("NAME", runs_.workflow, "Of this workflow alone");
+    runs->add_option("--status", runs_.status, "With this status alone")->check(check_status);
+    runs->add_option("--since", runs_.since, "Created since; Unix seconds or RFC 3339")->type_name("T");
+    runs->add_option("--limit", runs_.limit, "At most so many")
+        ->capture_default_str()
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+
+    CLI::App* const show = add("show", "Show a run with its attempts, jobs and tasks",
+                               [this] { return cli::show(console_, common_, name_); });
+    show->add_option("RUN", name_, "Id, or NAME#42")->required();
+
+    CLI::App* const logs =
+        add("logs", "Show what tasks printed", [this] { return cli::logs(console_, common_, logs_); });
+    logs->add_option("RUN", logs_.run, "Id, or NAME#42")->required();
+    logs->add_option("JOB/TASK", logs_.task, "Of this task alone");
+    logs->add_flag("-f,--follow", logs_.follow, "Go on until the run is over");
+
+    CLI::App* const resume = add("resume", "Go on with a failed or cancelled run, or one of `pawl run` that was killed",
+                                 [this] { return cli::resume(console_, common_, resume_, hooks_); });
+    resume->add_option("RUN", resume_.run, "Id, or NAME#42")->required();
+    resume->add_flag("--plain", resume_.plain, "Lines in place of a live tree");
+
+    CLI::App* const cancel = add("cancel", "Cancel a run", [this] { return cli::cancel(console_, common_, name_); });
+    cancel->add_option("RUN", name_, "Id, or NAME#42")->required();
+  }
+
+  Outcome<int> serve() {
+    serve_.data = data_folder(common_);
+    if (serve_.data.empty())
+      return give_up(Exit::wrong_usage, "usage", "no data folder: neither HOME nor PAWL_DATA is set; use --data");
+    serve_.stop_timeout = parse_duration(stop_timeout_).value_or(serve_.stop_timeout);
+    serve_.json_log = log_format_ == "json";
+    return hooks_.serve(serve_);
+  }
+
+  Console& console_;
+  const Hooks& hooks_;
+  CLI::App app_;
+  Commands commands_;
+  Common common_;
+  RunOptions run_;
+  ServeOptions serve_;
+  std::string stop_timeout_ = "30s", log_format_ = "text";
+  std::vector<std::string> files_;
+  StartOptions start_;
+  RunsOptions runs_;
+  std::string name_;
+  LogsOptions logs_;
+  ResumeOptions resume_;
+};
+
+}  // namespace
+
+int run_on(Console& console, const std::vector<std::string>& arguments, const Hooks& hooks) {
+  int exit = Exit::failed;
+  try {
+    exit = CommandLine(console, hooks).run(arguments);
+  } catch (const std::exception& error) {
+    tell(console, {Exit::failed, "internal", error.what(), {}}, false);
+  }
+  if (!console.fully_written()) {
+    console.complain("pawl: not all output could be written");
+    if (exit == Exit::fine) exit = Exit::failed;
+  }
+  return exit;
+}
+
+int run(const std::vector<std::string>& arguments, const Hooks& hooks) {
+  Console console = standard_console();
+  return run_on(console, arguments, hooks);
+}
+
+}  // namespace pawl::cli

@@ -1,0 +1,34 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/console.h"
+
+namespace pawl::cli {
+
+std::string data_folder(const Common& common) {
+  if (!common.data.empty()) return common.data;
+  if (std::string folder = environment("PAWL_DATA"); !folder.empty()) return folder;
+  // The standard says to pass over one that is not absolute.
+  if (const std::string base = environment("XDG_DATA_HOME"); base.starts_with('/')) return base + "/pawl";
+  if (const std::string home = environment("HOME"); !home.empty()) return home + "/.local/share/pawl";
+  return "";
+}
+
+Inputs split_inputs(const std::vector<std::string>& texts) {
+  Inputs inputs;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return {{}, fmt::format("'{}' is no input: write it as name=value", text)};
+    std::string name = text.substr(0, equals);
+    if (std::ranges::any_of(inputs.values, [&](const auto& one) { return one.first == name; }))
+      return {{}, fmt::format("input '{}' is given twice", name)};
+    inputs.values.emplace_back(std::move(name), text.substr(equals + 1));
+  }
+  return inputs;
+}
+
+}  // namespace pawl::cli

@@ -1,0 +1,45 @@
+import unittest
+
+import suite
+
+LIST = """Running main() from gtest_main.cc
+Retry.
+  AFailedTryWaits
+  DISABLED_Old
+Store/0.  # TypeParam = Memory
+  Keeps
+Zones/Calendar.
+  Reads/0  # GetParam() = "Asia/Seoul"
+  Reads/1  # GetParam() = "UTC"
+"""
+OUTPUT = """[ RUN      ] Retry.AFailedTryWaits
+no line end here[       OK ] Retry.AFailedTryWaits (3 ms)
+[ RUN      ] Store/0.Keeps
+x_test.cc:3: Skipped
+needs root
+[  SKIPPED ] Store/0.Keeps (0 ms)
+[ RUN      ] Zones/Calendar.Reads/0
+x_test.cc:9: Failure
+[  FAILED  ] Zones/Calendar.Reads/0, where GetParam() = "Asia/Seoul" (1 ms)
+[ RUN      ] Zones/Calendar.Reads/1
+"""
+
+
+class GoogleTest(unittest.TestCase):
+    def test_names_are_read_from_the_listing(self):
+        self.assertEqual(suite.read_gtest_list(LIST), ["Retry.AFailedTryWaits", "Retry.DISABLED_Old", "Store/0.Keeps",
+                                                       "Zones/Calendar.Reads/0", "Zones/Calendar.Reads/1"])
+
+    def test_every_test_gets_its_verdict_and_one_that_never_ended_failed(self):
+        counts = suite.read_gtest_output(suite.read_gtest_list(LIST), OUTPUT)
+        self.assertEqual(counts.passed, ["Retry.AFailedTryWaits"])
+        self.assertEqual(counts.failed, ["Zones/Calendar.Reads/0", "Zones/Calendar.Reads/1"])
+        self.assertEqual(counts.skipped, [("Retry.DISABLED_Old", "disabled in its source"),
+                                          ("Store/0.Keeps", "x_test.cc:3: Skipped needs root")])
+
+    def test_no_output_at_all_is_no_success(self):
+        self.assertEqual(len(suite.read_gtest_output(["A.B", "A.C"], "").failed), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
