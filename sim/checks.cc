@@ -36,7 +36,8 @@ std::unique_ptr<engine::RunState> Checks::folded(RunId id, bool keep_past) {
   const auto row = disk_->runs().find(id);
   if (row == disk_->runs().end()) return nullptr;
   auto state = engine::fold(
-      row->second, [&](int version) { return plans_.get(*reader_, row->second.workflow, version); }, disk_->records(id), keep_past);
+      row->second, [&](int version) { return plans_.get(*reader_, row->second.workflow, version); }, disk_->records(id),
+      keep_past);
   if (!state) {
     violation("P12", id, "its records do not fold: " + state.error().message);
     return nullptr;
@@ -63,12 +64,14 @@ void Checks::resumed(RunId id) {
 void Checks::started(const StartTask& command) {
   const RunId id = command.run;
   const auto state = folded(id, false);
-  if (!state) return violation("P3", id, fmt::format("{}/{} starts in a run that is not committed", command.job, command.task));
+  if (!state)
+    return violation("P3", id, fmt::format("{}/{} starts in a run that is not committed", command.job, command.task));
   const std::string where = fmt::format("{}/{} try {}", command.job, command.task, command.try_number);
   if (!state->in_flight.contains(command.ref) || state->task(command.ref).last_try != command.try_number)
     violation("P3", id, where + " starts before the commit that says so");
   Seen& seen = runs_[id];
-  if (seen.done[command.ref].contains(command.idempotency_key)) violation("P2", id, where + " starts again after its success");
+  if (seen.done[command.ref].contains(command.idempotency_key))
+    violation("P2", id, where + " starts again after its success");
   const auto& job = *state->plan->jobs[static_cast<std::size_t>(command.ref.job)].job;
   const auto& task = job.tasks[static_cast<std::size_t>(command.ref.task)];
   if (seen.cancelled && !asks_cleanup(task.condition) && !asks_cleanup(job.condition))
@@ -83,7 +86,8 @@ void Checks::started(const StartTask& command) {
   seen.key[command.ref] = command.idempotency_key;
   seen.key_attempt[command.ref] = command.attempt;
   const auto [owner, fresh] = keys_.try_emplace(command.idempotency_key, id, command.ref);
-  if (!fresh && owner->second != std::pair(id, command.ref)) violation("P10", id, where + " has the key of another task");
+  if (!fresh && owner->second != std::pair(id, command.ref))
+    violation("P10", id, where + " has the key of another task");
 
   // P9: the definition is the one that the run began with.
   if (seen.version == 0) seen.version = state->run.version;
@@ -113,7 +117,7 @@ void Checks::started(const StartTask& command) {
   if (command.task.starts_with("poison")) {
     // Each task that is newly finished beside it, and each person's resume, sets the count back.
     int again = 1 + seen.resumes;
-    for (const auto& [ref, keys] : seen.done) again += static_cast<int>(keys.size());
+    for (const auto& [ref, keys] : seen.done) again += keys.empty() ? 0 : 1;
     const int most = (state->plan->workflow->recover.max + 1) * again;
     if (++seen.poison_starts[command.ref] > most)
       violation("P6", id, fmt::format("{} is started {} times", where, seen.poison_starts[command.ref]));
@@ -148,7 +152,8 @@ void Checks::look_at(RunId id, std::size_t records) {
     }
   const Run& row = disk_->runs().at(id);
   if (row.status != state->run.status || row.attempt != state->run.attempt)
-    violation("P12", id, fmt::format("its row says {}, its records {}", to_string(row.status), to_string(state->run.status)));
+    violation("P12", id,
+              fmt::format("its row says {}, its records {}", to_string(row.status), to_string(state->run.status)));
 }
 
 void Checks::committed() {
@@ -172,7 +177,9 @@ void Checks::crashed() {
 void Checks::at_rest() {
   for (const auto& [id, run] : disk_->runs())
     if (!is_final(run.status))
-      violation("P5", id, fmt::format("is {} (waits for {}) and nothing will ever happen", to_string(run.status), to_string(run.waits_for)));
+      violation("P5", id,
+                fmt::format("is {} (waits for {}) and nothing will ever happen", to_string(run.status),
+                            to_string(run.waits_for)));
 }
 
 }  // namespace pawl::sim

@@ -46,10 +46,10 @@ class Checks {
 
  private:
   struct Seen {
-    std::size_t records = 0;                      // looked at
-    std::map<int, std::string> final_attempts;    // by number: as described when it ended
+    std::size_t records = 0;  // looked at
+    std::map<int, std::string> final_attempts;  // by number: as described when it ended
     std::map<TaskRef, std::set<std::string>> done;  // keys under which it was recorded as success
-    std::map<TaskRef, std::string> key;           // of its newest start
+    std::map<TaskRef, std::string> key;  // of its newest start
     std::map<TaskRef, int> key_attempt;
     std::map<TaskRef, int> poison_starts;
     int version = 0;

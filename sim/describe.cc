@@ -18,13 +18,14 @@ std::string describe(const Attempt& attempt) {
                                  when(attempt.started_at), when(attempt.finished_at));
   for (std::size_t j = 0; j < attempt.jobs.size(); ++j) {
     const JobRun& job = attempt.jobs[j];
-    text += fmt::format(" job {} {} {} {} {}\n", j, to_string(job.status), to_string(job.reason), job.done_in_attempt, why(job.error));
+    text += fmt::format(" job {} {} {} {} {}\n", j, to_string(job.status), to_string(job.reason), job.done_in_attempt,
+                        why(job.error));
     for (std::size_t t = 0; t < job.tasks.size(); ++t) {
       const TaskRun& task = job.tasks[t];
       text += fmt::format("  task {} {} {} {} {} done in {} generation {} ({}) failed {} last {} outputs {} {}\n", t,
                           to_string(task.status), to_string(task.reason), to_string(task.waits_for), when(task.due),
-                          task.done_in_attempt, task.generation, when(task.generation_started), task.failed_tries, task.last_try,
-                          value(task.outputs), why(task.error));
+                          task.done_in_attempt, task.generation, when(task.generation_started), task.failed_tries,
+                          task.last_try, value(task.outputs), why(task.error));
       for (const Try& t_run : task.tries)
         text += fmt::format("   try {} {} {} {} {}\n", t_run.number, to_string(t_run.status), when(t_run.started_at),
                             when(t_run.finished_at), why(t_run.error));

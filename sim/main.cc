@@ -95,7 +95,8 @@ int catch_planted() {
       if (outcome.violations.empty()) continue;
       caught = true;
       const std::string& what = outcome.violations.front();
-      fmt::print("{}: caught by seed {}, step {}: {}\n", planted.name, seed, outcome.step_of_violation, what.substr(0, what.find('\n')));
+      fmt::print("{}: caught by seed {}, step {}: {}\n", planted.name, seed, outcome.step_of_violation,
+                 what.substr(0, what.find('\n')));
     }
     if (!caught) {
       ++survived;
@@ -137,6 +138,7 @@ int main(int argc, char** argv) {
   }
 #endif
   const Totals totals = play(arguments);
-  fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes, totals.violations);
+  fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes,
+             totals.violations);
   return totals.violations == 0 ? 0 : 1;
 }

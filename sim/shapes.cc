@@ -5,7 +5,8 @@
 namespace pawl::sim {
 
 Shape draw_shape(SplitMix& random, const std::string& name, const std::string& mark) {
-  std::string text = fmt::format("name: {}\ninputs:\n  n: {{type: int, default: 1}}\nvars: {{mark: '{}'}}\n", name, mark);
+  std::string text =
+      fmt::format("name: {}\ninputs:\n  n: {{type: int, default: 1}}\nvars: {{mark: '{}'}}\n", name, mark);
   if (random.chance(0.3)) text += "timeout: 10m\n";
   if (random.chance(0.3)) text += fmt::format("recover: {{max: {}, window: 5m}}\n", 1 + random.below(3));
   text += "jobs:\n";
@@ -16,8 +17,10 @@ Shape draw_shape(SplitMix& random, const std::string& name, const std::string& m
     for (int k = 0; k < j; ++k)
       if (random.chance(0.6)) needs += fmt::format("{}j{}", needs.empty() ? "" : ", ", k);
     if (!needs.empty()) text += fmt::format("    needs: [{}]\n", needs);
-    if (j > 0 && random.chance(0.2)) text += fmt::format("    if: {}\n", random.chance(0.5) ? "always()" : "failure()");
-    else if (random.chance(0.15)) text += fmt::format("    if: inputs.n > {}\n", random.below(3));
+    if (j > 0 && random.chance(0.2))
+      text += fmt::format("    if: {}\n", random.chance(0.5) ? "always()" : "failure()");
+    else if (random.chance(0.15))
+      text += fmt::format("    if: inputs.n > {}\n", random.below(3));
     if (random.chance(0.2)) text += "    resume: job\n";
     text += "    tasks:\n";
     const int tasks = 1 + static_cast<int>(random.below(4));
@@ -31,15 +34,19 @@ Shape draw_shape(SplitMix& random, const std::string& name, const std::string& m
         text += "        run: \"echo ${{ vars.mark }}\"\n        outputs: {token: stdout}\n";
       } else {
         text += fmt::format(
-            "        http: {{method: POST, url: 'http://worker/', json: {{mark: \"${{{{ vars.mark }}}}\", before: {}}}}}\n"
+            "        http: {{method: POST, url: 'http://worker/', json: {{mark: \"${{{{ vars.mark }}}}\", before: "
+            "{}}}}}\n"
             "        outputs: {{token: \"${{{{ response.json.token }}}}\"}}\n",
             before);
       }
       before = fmt::format("\"${{{{ tasks.{}.outputs.token }}}}\"", id);
-      if (random.chance(0.4)) text += fmt::format("        retry: {{max: {}, delay: {}s}}\n", random.below(4), random.below(30));
+      if (random.chance(0.4))
+        text += fmt::format("        retry: {{max: {}, delay: {}s}}\n", random.below(4), random.below(30));
       if (random.chance(0.2)) text += "        on-crash: fail\n";
       if (t > 0 && random.chance(0.2))
-        text += fmt::format("        if: {}\n", random.chance(0.4) ? "always()" : random.chance(0.5) ? "failure()" : "cancelled()");
+        text += fmt::format("        if: {}\n", random.chance(0.4)   ? "always()"
+                                                : random.chance(0.5) ? "failure()"
+                                                                     : "cancelled()");
     }
   }
   return {name, text};

@@ -29,7 +29,8 @@ class SeededRng final : public driver::Rng {
 
 // How often each thing happens; drawn anew for every seed, some things not at all.
 struct Weather {
-  double crash, crash_at_commit, full, conflict, double_result, late_result, failure, timeout, cancel, resume, new_version, stop;
+  double crash, crash_at_commit, full, conflict, double_result, late_result, failure, timeout, cancel, resume,
+      new_version, stop;
   explicit Weather(SplitMix& r) {
     const auto draw = [&](double most) { return r.chance(0.3) ? 0.0 : most * r.fraction(); };
     crash = draw(0.04);
@@ -52,7 +53,10 @@ class World {
   explicit World(const Options& options)
       : options_(options), random_(options.seed), weather_(random_), rng_(random_.next()), checks_(disk_) {
     runner_.on_start = [this](const StartTask& command) {
-      tell([&] { return fmt::format("start {}/{} try {} of {}", command.job, command.task, command.try_number, to_string(command.run)); });
+      tell([&] {
+        return fmt::format("start {}/{} try {} of {}", command.job, command.task, command.try_number,
+                           to_string(command.run));
+      });
       checks_.started(command);
       if (command.task.starts_with("poison")) poisoned_ = true;
     };
@@ -176,10 +180,12 @@ class World {
       if (changes.version) {
         const std::string& text = changes.version->text;
         const std::size_t at = text.find("mark: '") + 7;
-        checks_.version_accepted(changes.version->workflow, changes.version->version, text.substr(at, text.find('\'', at) - at));
+        checks_.version_accepted(changes.version->workflow, changes.version->version,
+                                 text.substr(at, text.find('\'', at) - at));
       }
       if (changes.record)
-        for (const char c : changes.record->body) result_.hash = result_.hash * 1'099'511'628'211ULL + static_cast<unsigned char>(c);
+        for (const char c : changes.record->body)
+          result_.hash = result_.hash * 1'099'511'628'211ULL + static_cast<unsigned char>(c);
     }
   }
 
@@ -198,8 +204,10 @@ class World {
       check(false, "a drawn workflow is valid");
     }
     tell([&] { return "submit\n" + shape.text; });
-    WorkflowSubmitted event{std::make_shared<const Workflow>(std::move(parsed->workflow)), shape.text,
-                            WorkflowSubmitted::Mode::create_or_replace, {}};
+    WorkflowSubmitted event{std::make_shared<const Workflow>(std::move(parsed->workflow)),
+                            shape.text,
+                            WorkflowSubmitted::Mode::create_or_replace,
+                            {}};
     core_->push(std::move(event), [](Result<Answer>) {});
     turn();
   }
@@ -236,7 +244,8 @@ class World {
     if (!id) return;
     tell([&] { return "resume " + to_string(*id); });
     // The first start of a resumed run may come before its answer does.
-    const bool may = disk_->runs().at(*id).status == RunStatus::failed || disk_->runs().at(*id).status == RunStatus::cancelled;
+    const bool may =
+        disk_->runs().at(*id).status == RunStatus::failed || disk_->runs().at(*id).status == RunStatus::cancelled;
     if (!may) return;
     checks_.resumed(*id);
     core_->push(ResumeRequested{*id, false, false, {}}, [](Result<Answer>) {});
@@ -256,8 +265,8 @@ class World {
       outcome.failure = {"connection_failed", "refused", nullptr};
       return finished;
     }
-    const std::string token =
-        fmt::format("{}|{}|{}|{}|{}", to_string(command.run), command.job, command.task, command.try_number, random_.next());
+    const std::string token = fmt::format("{}|{}|{}|{}|{}", to_string(command.run), command.job, command.task,
+                                          command.try_number, random_.next());
     if (std::holds_alternative<HttpInput>(command.input)) {
       outcome.reply = HttpReply{.status = fails ? 500 : 200, .json = Json(json::object{{"token", token}})};
     } else {
@@ -293,14 +302,18 @@ class World {
   // Faults stop; whatever is owed must come to its end by itself.
   void come_to_rest() {
     weather_ = Weather(random_);
-    weather_.crash = weather_.crash_at_commit = weather_.full = weather_.conflict = weather_.failure = weather_.timeout = 0;
+    weather_.crash = weather_.crash_at_commit = weather_.full = weather_.conflict = weather_.failure =
+        weather_.timeout = 0;
     weather_.cancel = weather_.resume = weather_.new_version = weather_.stop = 0;
     crash("for the last time");
     constexpr int patience = 4'000;
     for (int quiet = 0, i = 0; quiet < 20 && violations().empty(); ++i) {
       if (i == patience) return checks_.never_at_rest();
       ++result_.steps;
-      tell([&] { return fmt::format("rest: {} waiting, {} running", core_->has_work(now_) ? "some" : "none", runner_.running().size()); });
+      tell([&] {
+        return fmt::format("rest: {} waiting, {} running", core_->has_work(now_) ? "some" : "none",
+                           runner_.running().size());
+      });
       const bool busy = under_way_ || !next_.items.empty() || core_->has_work(now_) || !runner_.running().empty();
       finish_one(true);
       turn();

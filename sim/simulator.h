@@ -14,8 +14,8 @@ namespace pawl::sim {
 
 struct Options {
   std::uint64_t seed = 1;
-  int steps = 400;        // of the part with faults; then they stop and all must come to rest
-  bool story = false;     // keep a line a step
+  int steps = 400;  // of the part with faults; then they stop and all must come to rest
+  bool story = false;  // keep a line a step
 };
 
 struct Outcome {

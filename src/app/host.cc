@@ -34,7 +34,9 @@ class TaskLog final : public runner::LogSink {
  public:
   explicit TaskLog(store::LogStore& logs) : logs_(logs) {}
   void write(const StartTask& task, Stream stream, Instant at, std::string_view bytes) override {
-    const auto kind = stream == Stream::out ? store::LogStream::out : stream == Stream::err ? store::LogStream::err : store::LogStream::note;
+    const auto kind = stream == Stream::out   ? store::LogStream::out
+                      : stream == Stream::err ? store::LogStream::err
+                                              : store::LogStream::note;
     const auto written = logs_.append(task.run, {task.job, task.task, task.try_number, kind, at, std::string(bytes)});
     if (!written && !warned_.exchange(true))
       log::error("a task's log cannot be written", {{"run", to_string(task.run)}, {"why", written.error().message}});

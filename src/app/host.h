@@ -18,8 +18,8 @@
 namespace pawl::app {
 
 struct HostOptions {
-  std::string data;                   // folder, made with its parents, mode 0700
-  std::string workspace;              // empty: DATA/workspace
+  std::string data;  // folder, made with its parents, mode 0700
+  std::string workspace;  // empty: DATA/workspace
   Json environment = json::object{};  // what `env` may name
   Duration stop_timeout = std::chrono::seconds(30);
   driver::Observer* observer = nullptr;

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
-#include <algorithm>
 #include <thread>
 
 #include "api/api.h"
@@ -63,7 +63,8 @@ Result<std::string> admin_token(const std::string& path) {
   if (old && std::getline(old, token) && token.size() >= 32) {
     struct stat info{};
     if (stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0)
-      return fail(Code::refused, fmt::format("{} can be read by others; 'chmod 600' it, or remove it to get a new one", path));
+      return fail(Code::refused,
+                  fmt::format("{} can be read by others; 'chmod 600' it, or remove it to get a new one", path));
     return token;
   }
   SystemRng random;
@@ -73,7 +74,8 @@ Result<std::string> admin_token(const std::string& path) {
   unlink(fresh.c_str());
   const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   const std::string line = token + "\n";
-  const bool written = file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
+  const bool written =
+      file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
   if (file >= 0) close(file);
   if (!written || rename(fresh.c_str(), path.c_str()) != 0)
     return fail(Code::unavailable, fmt::format("{} cannot be written", path));
@@ -146,8 +148,9 @@ int serve(const cli::ServeOptions& options) {
 
   std::atomic<bool> started = false;
   driver::Driver& driver = (*host)->driver();
-  auto handler = api::make_api({.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }},
-                               driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
+  auto handler = api::make_api(
+      {.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }}, driver,
+      (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;

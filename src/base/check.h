@@ -11,7 +11,8 @@ namespace pawl {
 
 inline void check(bool condition, std::string_view what = "invariant",
                   std::source_location where = std::source_location::current()) {
-  if (!condition) [[unlikely]] check_failed(what, where);
+  if (!condition) [[unlikely]]
+    check_failed(what, where);
 }
 
 // For the end of a switch over every enumerator.

@@ -13,8 +13,8 @@ Result<Curl> load() {
   void* const library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char* const why = dlerror();
-    return fail(Code::unavailable,
-                std::string("libcurl cannot be loaded; install Debian's package libcurl4 (") + (why ? why : "no reason") + ")");
+    return fail(Code::unavailable, std::string("libcurl cannot be loaded; install Debian's package libcurl4 (") +
+                                       (why ? why : "no reason") + ")");
   }
   Curl curl{};
   std::string missing;
@@ -43,7 +43,8 @@ Result<Curl> load() {
   take(curl.multi_setopt, "curl_multi_setopt");
   take(curl.multi_strerror, "curl_multi_strerror");
   if (!missing.empty()) return fail(Code::unavailable, "libcurl is too old: it lacks " + missing);
-  if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return fail(Code::unavailable, "libcurl cannot be initialised");
+  if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    return fail(Code::unavailable, "libcurl cannot be initialised");
   return curl;
 }
 

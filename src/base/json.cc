@@ -240,9 +240,9 @@ std::size_t text_size(const Json& value) {
         std::size_t size = 2;
         for (const char c : as_view(value)) {
           const auto u = static_cast<unsigned char>(c);
-          size += (u >= 0x20 && c != '"' && c != '\\' && u != 0x7f)                          ? 1
+          size += (u >= 0x20 && c != '"' && c != '\\' && u != 0x7f)                ? 1
                   : (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t') ? 2
-                                                                                             : 6;
+                                                                                   : 6;
         }
         return size;
       }

@@ -8,8 +8,8 @@ namespace pawl {
 
 enum class Planted : std::uint8_t {
   none,
-  answer_before_commit,     // P1
-  act_before_commit,        // P3
+  answer_before_commit,  // P1
+  act_before_commit,  // P3
 };
 
 #ifdef PAWL_PLANTED

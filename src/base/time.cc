@@ -12,8 +12,8 @@ struct Unit {
   std::string_view name;
   std::int64_t us;
 };
-constexpr auto units = std::to_array<Unit>({
-    {"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1'000}});
+constexpr auto units = std::to_array<Unit>(
+    {{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1'000}});
 constexpr std::int64_t longest_us = 1000 * 366 * units[0].us;
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
@@ -83,7 +83,8 @@ Result<Instant> parse_rfc3339(std::string_view text) {
 
 Result<Duration> parse_duration(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
-    return fail(Code::invalid, fmt::format("'{}' is not a duration{}: write it as 500ms, 10s, 5m, 1h30m or 2d", text, why));
+    return fail(Code::invalid,
+                fmt::format("'{}' is not a duration{}: write it as 500ms, 10s, 5m, 1h30m or 2d", text, why));
   };
   if (text.empty()) return wrong("");
   std::int64_t total = 0;

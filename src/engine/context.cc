@@ -103,7 +103,8 @@ Json RunContext::run_object() const {
   object["outcome"] = nullptr;
   object["error"] = nullptr;
   if (state_) {
-    const bool failed = std::ranges::any_of(state_->attempt.jobs, [](const JobRun& j) { return j.status == WorkStatus::failed; });
+    const bool failed =
+        std::ranges::any_of(state_->attempt.jobs, [](const JobRun& j) { return j.status == WorkStatus::failed; });
     object["outcome"] = text_json(state_->stop_asked && !state_->stop_error ? "cancelled"
                                   : state_->stop_asked || failed            ? "failed"
                                                                             : "success");
@@ -121,11 +122,13 @@ Result<Found> RunContext::lookup(std::span<const std::string> path) const {
   if (root == "run") return keep(run_object(), 1);
   if (root == "workflow") {
     const Workflow& workflow = state_ ? *state_->plan->workflow : *start_.workflow;
-    return keep(json::object{{"name", workflow.name}, {"version", state_ ? state_->attempt.version : run().version}}, 1);
+    return keep(json::object{{"name", workflow.name}, {"version", state_ ? state_->attempt.version : run().version}},
+                1);
   }
   if (root == "secrets")
     return fail(Code::not_found,
-                path.size() > 1 ? fmt::format("secret {} is not set on this server", path[1]) : "no secrets are set on this server",
+                path.size() > 1 ? fmt::format("secret {} is not set on this server", path[1])
+                                : "no secrets are set on this server",
                 "secret_missing");
   if (root == "trigger") return keep(json::object{{"type", to_string(run().who.trigger)}, {"user", run().who.user}}, 1);
   if (root == "schedule") return Found{nullptr, path.size()};

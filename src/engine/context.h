@@ -19,7 +19,8 @@ struct StartContext {
 class RunContext : public expression::Context {
  public:
   // `job` and `task` say from where it is looked; -1: from none. `state` must outlive the context and stay as it is.
-  RunContext(const RunState& state, int job, int task, Instant now) : state_(&state), job_(job), task_(task), now_(now) {}
+  RunContext(const RunState& state, int job, int task, Instant now)
+      : state_(&state), job_(job), task_(task), now_(now) {}
   explicit RunContext(StartContext start, Instant now) : start_(start), now_(now) {}
 
   // What a try has brought, for the outputs and success-when of its task.

@@ -21,7 +21,8 @@ Decision refuse(Code code, std::string message, std::string name) {
 Decision submit(const View& view, const WorkflowSubmitted& event, Instant now) {
   const std::string& name = event.workflow->name;
   if (view.workflow && event.mode == WorkflowSubmitted::Mode::create)
-    return refuse(Code::conflict, fmt::format("workflow '{}' exists already; change it with PUT", name), "workflow_exists");
+    return refuse(Code::conflict, fmt::format("workflow '{}' exists already; change it with PUT", name),
+                  "workflow_exists");
   if (view.workflow && view.text && *view.text == event.text) {
     Decision same;
     same.answer = WorkflowAccepted{name, view.workflow->version, false, true};
@@ -55,9 +56,10 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   const std::string hash = body_hash(event.inputs);
   if (view.start_key) {
     if (view.start_key->body_hash != hash)
-      return refuse(Code::conflict,
-                    fmt::format("the key '{}' has started run {} with other inputs", event.key, to_string(view.start_key->run)),
-                    "key_reused");
+      return refuse(
+          Code::conflict,
+          fmt::format("the key '{}' has started run {} with other inputs", event.key, to_string(view.start_key->run)),
+          "key_reused");
     Decision decision;
     decision.answer = RunAccepted{view.start_key->run, 0, event.workflow, true};
     return decision;
@@ -82,7 +84,8 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   for (const auto& [name, value] : view.plan->vars) {
     const RunContext context(StartContext{view.plan->workflow.get(), &run}, now);
     auto evaluated = expression::evaluate(value, context);
-    if (!evaluated) return refuse(Code::invalid, fmt::format("vars.{}: {}", name, evaluated.error().message), "vars_invalid");
+    if (!evaluated)
+      return refuse(Code::invalid, fmt::format("vars.{}: {}", name, evaluated.error().message), "vars_invalid");
     run.vars.get_object()[name] = evaluated->value_or(Json(nullptr));
   }
 
@@ -103,7 +106,8 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
 Result<Answer> cancel(Step& step, const CancelRequested& event) {
   RunState& s = step.s;
   if (is_final(s.attempt.status))
-    return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)), "run_final");
+    return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)),
+                "run_final");
   // A second cancel stops the clean-up too.
   if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};

@@ -21,30 +21,30 @@ namespace pawl::engine {
 
 // What must be in the View before decide() is called.
 struct Needs {
-  std::optional<RunId> run;       // View::run
-  std::string workflow;           // View::workflow and, if it exists, View::plan of its newest version
-  std::string start_key;          // with workflow: View::start_key
+  std::optional<RunId> run;  // View::run
+  std::string workflow;  // View::workflow and, if it exists, View::plan of its newest version
+  std::string start_key;  // with workflow: View::start_key
 };
 Needs needs(const Event& event);
 
 struct View {
-  RunState* run = nullptr;                 // changed in place, so that the next decision may follow before the commit
+  RunState* run = nullptr;  // changed in place, so that the next decision may follow before the commit
   std::optional<WorkflowRow> workflow;
   std::shared_ptr<const Plan> plan;
-  std::optional<std::string> text;         // of the newest version, as written
+  std::optional<std::string> text;  // of the newest version, as written
   std::optional<StartKey> start_key;
-  std::int64_t last_number = 0;            // highest run number given in the workflow
-  const Json* environment = nullptr;       // object: what the server passes on as `env`
+  std::int64_t last_number = 0;  // highest run number given in the workflow
+  const Json* environment = nullptr;  // object: what the server passes on as `env`
   Limits* limits = nullptr;
 };
 
 struct Decision {
-  Changeset changes;                       // empty: nothing to commit
-  std::vector<Command> commands;           // leave when `changes` are durable
-  Result<Answer> answer = Answer{};        // to who asked; given when durable
-  std::unique_ptr<RunState> created;       // the run that RunRequested made
-  std::optional<Record> record;            // that stands encoded in `changes`, for observers
-  std::string broken;                      // not empty: an invariant of this run does not hold; park the run, store nothing
+  Changeset changes;  // empty: nothing to commit
+  std::vector<Command> commands;  // leave when `changes` are durable
+  Result<Answer> answer = Answer{};  // to who asked; given when durable
+  std::unique_ptr<RunState> created;  // the run that RunRequested made
+  std::optional<Record> record;  // that stands encoded in `changes`, for observers
+  std::string broken;  // not empty: an invariant of this run does not hold; park the run, store nothing
 };
 
 Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed);

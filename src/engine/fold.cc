@@ -204,7 +204,8 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
 
 class Apply {
  public:
-  Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan) : s_(state), at_(at), new_plan_(new_plan) {}
+  Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan)
+      : s_(state), at_(at), new_plan_(new_plan) {}
 
   Applied operator()(const AttemptStarted& change) {
     const bool first = change.attempt == 1;
@@ -303,7 +304,8 @@ class Apply {
     const bool gives_up = is_final(s_.attempt.status) && s_.carried && change.status != RunStatus::success;
     const auto to = next(s_.attempt.status, on);
     if (!is_final(change.status) || (!gives_up && (!to || *to != change.status)))
-      return broken(fmt::format("an attempt that is {} cannot become {}", to_string(s_.attempt.status), to_string(change.status)));
+      return broken(fmt::format("an attempt that is {} cannot become {}", to_string(s_.attempt.status),
+                                to_string(change.status)));
     if (s_.open_jobs != 0) return broken("an attempt with open jobs cannot end");
     s_.attempt.status = change.status;
     s_.attempt.waits_for = WaitsFor::none;
@@ -421,7 +423,9 @@ class Apply {
       if (!to) return illegal("task", change.ref.job, task->status);
       task->status = *to;
       task->finished_at = at_;
-      s_.finished_task = true;
+      // A task that is done over and over, as `resume: job` may have it, is no progress: it would hide a poison run.
+      s_.finished_task |= !task->was_done;
+      task->was_done = true;
     } else if (change.status == TryStatus::failed || change.status == TryStatus::timed_out) {
       ++task->failed_tries;
     }
@@ -435,7 +439,8 @@ class Apply {
                          : change.status == WorkStatus::skipped ? TaskEvent::pass_over
                                                                 : TaskEvent::cancel;
     const auto to = next(task->status, on);
-    if (!to || *to != change.status || s_.in_flight.contains(change.ref)) return illegal("task", change.ref.job, task->status);
+    if (!to || *to != change.status || s_.in_flight.contains(change.ref))
+      return illegal("task", change.ref.job, task->status);
     leave_waiting(*task, change.ref);
     task->status = *to;
     task->reason = change.reason;
@@ -556,7 +561,8 @@ Result<RunState> fold(Run run, const Plans& plans, const std::vector<RecordRow>&
   state.run = std::move(run);
   state.keep_past = keep_past;
   const auto corrupt = [&](std::int64_t seq, const std::string& why) {
-    return fail(Code::corrupt, fmt::format("run {}, record {}: {}", to_string(state.run.id), seq, why), "broken_record");
+    return fail(Code::corrupt, fmt::format("run {}, record {}: {}", to_string(state.run.id), seq, why),
+                "broken_record");
   };
   for (const RecordRow& row : records) {
     if (row.seq != state.seq + 1) return corrupt(row.seq, fmt::format("record {} is missing", state.seq + 1));
@@ -571,7 +577,8 @@ Result<RunState> fold(Run run, const Plans& plans, const std::vector<RecordRow>&
       } else if (!state.plan) {
         return corrupt(row.seq, "the run has no attempt yet");
       }
-      if (const auto applied = apply(state, change, row.at, plan); !applied) return corrupt(row.seq, applied.error().message);
+      if (const auto applied = apply(state, change, row.at, plan); !applied)
+        return corrupt(row.seq, applied.error().message);
     }
     settle_row(state, row.at);
     state.seq = row.seq;

@@ -16,7 +16,8 @@ using Plans = std::function<Result<std::shared_ptr<const Plan>>(int version)>;
 
 // Applies one change that happened at `at`. `new_plan` is the plan of the attempt that an AttemptStarted begins.
 // Error: corrupt, if the change does not fit the state; the state is then unusable.
-Result<void> apply(RunState& state, const Change& change, Instant at, const std::shared_ptr<const Plan>& new_plan = nullptr);
+Result<void> apply(RunState& state, const Change& change, Instant at,
+                   const std::shared_ptr<const Plan>& new_plan = nullptr);
 
 // After all changes of a record: brings status, waits_for, due and times of attempt and row up to date. True: the row
 // has changed and has to be stored.

@@ -43,9 +43,7 @@ void look_at_job(Step& step, int job) {
                              .failure = progress.ancestor_failed || step.s.stop_error,
                              .cancelled = stopping && !step.s.stop_error});
   switch (judged.verdict) {
-    case Verdict::yes:
-      step.emit(JobStarted{job});
-      return advance_job(step, job);
+    case Verdict::yes: step.emit(JobStarted{job}); return advance_job(step, job);
     case Verdict::no: return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
     case Verdict::upstream: return end_job(step, job, WorkStatus::skipped, SkipReason::upstream);
     case Verdict::failed: return end_job(step, job, WorkStatus::failed, SkipReason::none, judged.error);
@@ -119,8 +117,9 @@ void advance_job(Step& step, int job) {
   if (step.broken()) return;
 
   // No task is left. What was never reached shares the verdict, unless the job has another one.
-  const bool cancelled =
-      progress.task_cancelled || std::ranges::any_of(passed_over, [](const TaskEnded& t) { return t.status == WorkStatus::cancelled; });
+  const bool cancelled = progress.task_cancelled || std::ranges::any_of(passed_over, [](const TaskEnded& t) {
+                           return t.status == WorkStatus::cancelled;
+                         });
   if (progress.task_failed) {
     if (cancelled) record_passed_over();
     for (int t = 0; t < count; ++t) {
@@ -128,8 +127,9 @@ void advance_job(Step& step, int job) {
       if (task.status != WorkStatus::failed) continue;
       const std::string& id = plan.tasks[static_cast<std::size_t>(t)].task->id;
       const std::string why = task.error ? task.error->message : "failed";
-      return end_job(step, job, WorkStatus::failed, SkipReason::none,
-                     failure("task_failed", fmt::format("task {}: {}", id, why), task.error ? task.error->cause : Json(nullptr)));
+      return end_job(
+          step, job, WorkStatus::failed, SkipReason::none,
+          failure("task_failed", fmt::format("task {}: {}", id, why), task.error ? task.error->cause : Json(nullptr)));
     }
   }
   if (cancelled) return end_job(step, job, WorkStatus::cancelled);

@@ -13,7 +13,8 @@ namespace pawl::engine {
 struct Limits {
   std::array<int, slot_kinds> most{4, 4096};
   std::array<int, slot_kinds> used{};
-  std::array<std::set<RunId>, slot_kinds> waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
+  std::array<std::set<RunId>, slot_kinds>
+      waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
   std::optional<RunId> on_probation;  // the one run that may work after a second counted recovery
   std::set<RunId> wants_probation;
 

@@ -31,7 +31,8 @@ class Compiler {
       plan_.job_index[workflow.jobs[j].id] = static_cast<int>(j);
       for (std::size_t t = 0; t < workflow.jobs[j].tasks.size(); ++t)
         plan_.jobs[j].task_index[workflow.jobs[j].tasks[t].id] = static_cast<int>(t);
-      for (const int need : workflow.jobs[j].needs) plan_.jobs[static_cast<std::size_t>(need)].dependents.push_back(static_cast<int>(j));
+      for (const int need : workflow.jobs[j].needs)
+        plan_.jobs[static_cast<std::size_t>(need)].dependents.push_back(static_cast<int>(j));
       plan_.jobs[j].tasks.resize(workflow.jobs[j].tasks.size());
     }
     for (std::size_t j = 0; j < workflow.jobs.size(); ++j) job(static_cast<int>(j));

@@ -268,7 +268,9 @@ std::string encode(const std::vector<Change>& changes) {
 }
 
 Result<std::vector<Change>> decode(std::string_view body) {
-  const auto corrupt = [](std::string why) { return fail(Code::corrupt, "record body: " + std::move(why), "broken_record"); };
+  const auto corrupt = [](std::string why) {
+    return fail(Code::corrupt, "record body: " + std::move(why), "broken_record");
+  };
   const auto list = parse_json(body, {.depth = 300});
   if (!list) return corrupt(list.error().message);
   if (!list->is_array()) return corrupt("no list");

@@ -8,7 +8,8 @@
 namespace pawl::engine {
 namespace {
 
-constexpr auto probation_delays = std::to_array<Duration>({std::chrono::seconds(1), std::chrono::seconds(10), std::chrono::seconds(60)});
+constexpr auto probation_delays =
+    std::to_array<Duration>({std::chrono::seconds(1), std::chrono::seconds(10), std::chrono::seconds(60)});
 
 }  // namespace
 
@@ -24,7 +25,8 @@ void recover(Step& step, Instant last_life) {
   const int version = s.attempt.version;
   const int number = s.attempt.number;
   const auto plan = s.plan;
-  step.emit(AttemptInterrupted{s.stop_noted ? "interrupted by system stop" : "interrupted by system restart", counted, died});
+  step.emit(
+      AttemptInterrupted{s.stop_noted ? "interrupted by system stop" : "interrupted by system restart", counted, died});
   if (s.counted_recoveries > policy.max) {
     const auto cause = json::object{{"code", "interrupted"}, {"message", "interrupted by system restart"}};
     step.emit(AttemptEnded{
@@ -43,7 +45,8 @@ void recover(Step& step, Instant last_life) {
   who.at = step.now;
   step.emit(AttemptStarted{number + 1, version, who}, plan);
   if (s.counted_recoveries >= 2) {
-    const auto wait = std::min<std::size_t>(static_cast<std::size_t>(s.counted_recoveries) - 2, probation_delays.size() - 1);
+    const auto wait =
+        std::min<std::size_t>(static_cast<std::size_t>(s.counted_recoveries) - 2, probation_delays.size() - 1);
     step.emit(AttemptHeld{WaitsFor::timer, step.now + probation_delays[wait]});
     return;
   }

@@ -8,11 +8,13 @@ namespace pawl::engine {
 Result<Answer> resume(Step& step, const ResumeRequested& event) {
   RunState& s = step.s;
   if (!is_final(s.attempt.status))
-    return fail(Code::conflict, fmt::format("run {} is {}: only a failed or cancelled run can be resumed", to_string(s.run.id),
-                                            to_string(s.attempt.status)),
+    return fail(Code::conflict,
+                fmt::format("run {} is {}: only a failed or cancelled run can be resumed", to_string(s.run.id),
+                            to_string(s.attempt.status)),
                 "run_open");
   if (s.attempt.status == RunStatus::success)
-    return fail(Code::conflict, fmt::format("run {} succeeded: there is nothing left to resume", to_string(s.run.id)), "run_final");
+    return fail(Code::conflict, fmt::format("run {} succeeded: there is nothing left to resume", to_string(s.run.id)),
+                "run_final");
   if (event.with_current)
     return fail(Code::refused, "resume with the workflow's current version is not supported yet", "not_supported");
   Who who = event.who;

@@ -59,7 +59,9 @@ struct RunState {
   Duration ran{};                       // time spent running, while it was not running_since
   std::optional<Instant> running_since;
 
-  TaskRun& task(TaskRef ref) { return attempt.jobs[static_cast<std::size_t>(ref.job)].tasks[static_cast<std::size_t>(ref.task)]; }
+  TaskRun& task(TaskRef ref) {
+    return attempt.jobs[static_cast<std::size_t>(ref.job)].tasks[static_cast<std::size_t>(ref.task)];
+  }
   const TaskRun& task(TaskRef ref) const {
     return attempt.jobs[static_cast<std::size_t>(ref.job)].tasks[static_cast<std::size_t>(ref.task)];
   }

@@ -11,7 +11,8 @@ void Step::emit(Change change, const std::shared_ptr<const Plan>& new_plan) {
     out.broken = applied.error().message;
     return;
   }
-  for (std::size_t kind = 0; kind < held_before.size(); ++kind) limits.used[kind] += s.slots_held[kind] - held_before[kind];
+  for (std::size_t kind = 0; kind < held_before.size(); ++kind)
+    limits.used[kind] += s.slots_held[kind] - held_before[kind];
   if (const auto* ended = std::get_if<JobEnded>(&change))
     for (const int dependent : plan(ended->job).dependents)
       if (progress(dependent).open_needs == 0) ready.push_back(dependent);

@@ -58,7 +58,8 @@ FailurePtr judge_outcome(const TaskPlan& plan, const Outcome& outcome, const Run
     const auto held = expression::evaluate_condition(*http.success_when, context);
     if (!held) return failure("task_failed", "success-when: " + held.error().message, cause_of(outcome));
     if (!*held)
-      return failure("task_failed", fmt::format("success-when does not hold (HTTP {})", reply.status), cause_of(outcome));
+      return failure("task_failed", fmt::format("success-when does not hold (HTTP {})", reply.status),
+                     cause_of(outcome));
     return nullptr;
   }
   if (reply.status >= 200 && reply.status < 300) return nullptr;
@@ -101,8 +102,8 @@ std::expected<json::object, FailurePtr> outputs_of_success(const TaskPlan& plan,
   }
   for (const auto& member : outputs)
     if (const std::size_t size = text_size(member.value()); size > max_output_value)
-      return std::unexpected(failure(
-          "output_too_large", fmt::format("output {} takes {} bytes; a value may take 1 MiB", std::string_view(member.key()), size)));
+      return std::unexpected(failure("output_too_large", fmt::format("output {} takes {} bytes; a value may take 1 MiB",
+                                                                     std::string_view(member.key()), size)));
   return outputs;
 }
 
@@ -135,7 +136,8 @@ Result<Pairs> evaluate_env(const NamedTemplates& env, const RunContext& context,
   return so_far;
 }
 
-Result<ProcessInput> process_input(const RunState& state, TaskRef ref, const TaskPlan& plan, const RunContext& context) {
+Result<ProcessInput> process_input(const RunState& state, TaskRef ref, const TaskPlan& plan,
+                                   const RunContext& context) {
   const auto& action = std::get<ProcessAction>(plan.task->action);
   const auto& process = std::get<ProcessPlan>(plan.action);
   ProcessInput input;
@@ -158,7 +160,8 @@ Result<ProcessInput> process_input(const RunState& state, TaskRef ref, const Tas
       auto value = expression::evaluate(process.script.variables[i], context);
       if (!value) return fail(value.error().code, "run: " + value.error().message, value.error().name);
       if (value->is_null())
-        return fail(Code::invalid, fmt::format("run: expression {} of the script is null; write ?? '' for an empty text", i + 1),
+        return fail(Code::invalid,
+                    fmt::format("run: expression {} of the script is null; write ?? '' for an empty text", i + 1),
                     "expression_error");
       input.env.emplace_back(fmt::format("PAWL_E{}", i + 1),
                              value->is_string() ? std::string(as_view(*value)) : to_text(*value));
@@ -174,9 +177,11 @@ Result<ProcessInput> process_input(const RunState& state, TaskRef ref, const Tas
 Result<Pairs> pairs_of(const Json& value, std::string_view what) {
   Pairs pairs;
   const auto* object = value.if_object();
-  if (!object) return value.is_null() ? Result<Pairs>(pairs) : fail(Code::invalid, fmt::format("{} is no object", what));
+  if (!object)
+    return value.is_null() ? Result<Pairs>(pairs) : fail(Code::invalid, fmt::format("{} is no object", what));
   const auto add = [&](std::string_view name, const Json& element) {
-    if (!element.is_null()) pairs.emplace_back(name, element.is_string() ? std::string(as_view(element)) : to_text(element));
+    if (!element.is_null())
+      pairs.emplace_back(name, element.is_string() ? std::string(as_view(element)) : to_text(element));
   };
   for (const auto& member : *object) {
     const std::string_view name(member.key().data(), member.key().size());
@@ -194,8 +199,8 @@ std::string percent_encoded(const Pairs& pairs) {
   const auto encode = [&](std::string_view raw) {
     for (const char c : raw) {
       const auto byte = static_cast<unsigned char>(c);
-      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                         c == '.' || c == '~';
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                         c == '_' || c == '.' || c == '~';
       if (plain)
         text += c;
       else
@@ -302,7 +307,9 @@ std::optional<Duration> try_timeout(const Task& task) {
 std::string idempotency_key(const RunState& state, TaskRef ref) {
   const auto& job = state.plan->jobs[static_cast<std::size_t>(ref.job)];
   const std::string& task = job.tasks[static_cast<std::size_t>(ref.task)].task->id;
-  return sha256_hex(fmt::format("{}\n{}\n{}\n{}", to_string(state.run.id), job.job->id, task, state.task(ref).generation)).substr(0, 32);
+  return sha256_hex(
+             fmt::format("{}\n{}\n{}\n{}", to_string(state.run.id), job.job->id, task, state.task(ref).generation))
+      .substr(0, 32);
 }
 
 Result<std::variant<ProcessInput, HttpInput>> resolve_input(const RunState& state, TaskRef ref) {
@@ -390,7 +397,8 @@ void finish_try(Step& step, const TaskFinished& event) {
       break;
     case Outcome::End::timed_out:
       ended.status = TryStatus::timed_out;
-      ended.error = failure(outcome.failure.code.empty() ? "timeout" : outcome.failure.code, outcome.failure.message, cause_of(outcome));
+      ended.error = failure(outcome.failure.code.empty() ? "timeout" : outcome.failure.code, outcome.failure.message,
+                            cause_of(outcome));
       break;
     case Outcome::End::stopped: ended.status = TryStatus::cancelled; break;
   }

@@ -23,7 +23,8 @@ void on_timer(Step& step) {
   }
   const Duration limit = s.plan->workflow->timeout;
   if (s.running_since && *s.running_since + (limit - s.ran) <= step.now) {
-    return stop_run(step, s.attempt.who, false, failure("timeout", fmt::format("the run took longer than {}", to_text(limit))));
+    return stop_run(step, s.attempt.who, false,
+                    failure("timeout", fmt::format("the run took longer than {}", to_text(limit))));
   }
   while (!s.timers.empty() && s.timers.begin()->first <= step.now && !step.broken()) {
     const TaskRef ref = s.timers.begin()->second;

@@ -74,7 +74,9 @@ constexpr std::optional<Status> next_in(const Table& table, Status from, On on) 
 }
 constexpr std::optional<WorkStatus> next(WorkStatus from, TaskEvent on) { return next_in(task_transitions, from, on); }
 constexpr std::optional<WorkStatus> next(WorkStatus from, JobEvent on) { return next_in(job_transitions, from, on); }
-constexpr std::optional<RunStatus> next(RunStatus from, AttemptEvent on) { return next_in(attempt_transitions, from, on); }
+constexpr std::optional<RunStatus> next(RunStatus from, AttemptEvent on) {
+  return next_in(attempt_transitions, from, on);
+}
 
 // Done is done, and a final status never changes.
 static_assert(!next(WorkStatus::success, TaskEvent::start));

@@ -66,8 +66,8 @@ struct WorkflowSubmitted {
 
 struct RunRequested {
   std::string workflow;
-  Json inputs;       // object
-  std::string key;   // idempotency key; empty: none
+  Json inputs;  // object
+  std::string key;  // idempotency key; empty: none
   Who who;
 };
 
@@ -111,7 +111,7 @@ using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, Cancel
 struct WorkflowAccepted {
   std::string name;
   int version = 0;
-  bool created = false;    // there was none of that name
+  bool created = false;  // there was none of that name
   bool unchanged = false;  // the newest version says the same already
 };
 struct RunAccepted {

@@ -82,8 +82,8 @@ struct TaskEnded {
   FailurePtr error;
 };
 
-using Change = std::variant<AttemptStarted, AttemptInterrupted, AttemptHeld, AttemptEnded, StopAsked, StopNoted, JobStarted,
-                            JobEnded, TaskStarted, TaskWaits, TryEnded, TaskEnded>;
+using Change = std::variant<AttemptStarted, AttemptInterrupted, AttemptHeld, AttemptEnded, StopAsked, StopNoted,
+                            JobStarted, JobEnded, TaskStarted, TaskWaits, TryEnded, TaskEnded>;
 
 struct Record {
   std::int64_t seq = 0;

@@ -70,6 +70,7 @@ struct TaskRun {
   int done_in_attempt = 0;  // of skipped/done
   int generation = 1;
   std::optional<Instant> generation_started;  // what now() gives in this generation
+  bool was_done = false;                      // recorded as success in some generation
   int failed_tries = 0;                       // of this generation: what its retry budget has lost
   int last_try = 0;                           // number of the newest try in any attempt
   std::vector<Try> tries;                     // of this attempt

@@ -11,7 +11,8 @@ template <class Enum>
 struct Names;
 template <>
 struct Names<RunStatus> {
-  static constexpr auto list = std::to_array<std::string_view>({"queued", "running", "waiting", "success", "failed", "cancelled"});
+  static constexpr auto list =
+      std::to_array<std::string_view>({"queued", "running", "waiting", "success", "failed", "cancelled"});
 };
 template <>
 struct Names<WorkStatus> {

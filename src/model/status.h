@@ -8,13 +8,23 @@
 namespace pawl {
 
 enum class RunStatus : std::uint8_t { queued, running, waiting, success, failed, cancelled };  // runs and attempts
-enum class WorkStatus : std::uint8_t { pending, running, waiting, success, failed, skipped, cancelled };  // job and task runs
+enum class WorkStatus : std::uint8_t {
+  pending,
+  running,
+  waiting,
+  success,
+  failed,
+  skipped,
+  cancelled
+};  // job and task runs
 enum class TryStatus : std::uint8_t { running, success, failed, timed_out, interrupted, cancelled };
 enum class SkipReason : std::uint8_t { none, condition, upstream, done, interrupted };
 enum class WaitsFor : std::uint8_t { none, timer, retry, approval, release, child, group, limit, node };
 enum class Trigger : std::uint8_t { manual, api, schedule, webhook, workflow, late, recovery, resume, rerun };
 
-constexpr bool is_final(RunStatus s) { return s == RunStatus::success || s == RunStatus::failed || s == RunStatus::cancelled; }
+constexpr bool is_final(RunStatus s) {
+  return s == RunStatus::success || s == RunStatus::failed || s == RunStatus::cancelled;
+}
 constexpr bool is_final(WorkStatus s) {
   return s == WorkStatus::success || s == WorkStatus::failed || s == WorkStatus::skipped || s == WorkStatus::cancelled;
 }

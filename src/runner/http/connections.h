@@ -3,10 +3,11 @@
 // Belongs to the runner's thread.
 #pragma once
 
-
 #include <span>
 #include <string>
 #include <unordered_map>
+
+#include "base/curl.h"
 
 namespace pawl::runner {
 
