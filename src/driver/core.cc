@@ -24,7 +24,8 @@ std::optional<RunId> run_of(const Event& event) { return engine::needs(event).ru
 
 }  // namespace
 
-Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng, Observer* observer)
+Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng,
+           Observer* observer)
     : options_(std::move(options)), reader_(reader), plans_(plans), runner_(runner), rng_(rng), observer_(observer) {
   limits_.most = {options_.process_slots, options_.http_slots};
 }
@@ -164,7 +165,9 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
   view.environment = &options_.environment;
   if (needs.run) {
     if (broken_.contains(*needs.run))
-      return fail(Code::corrupt, fmt::format("run {} is parked: its records do not fit together", to_string(*needs.run)), "run_parked");
+      return fail(Code::corrupt,
+                  fmt::format("run {} is parked: its records do not fit together", to_string(*needs.run)),
+                  "run_parked");
     auto state = load(*needs.run);
     if (!state) return std::unexpected(state.error());
     view.run = *state;
@@ -191,7 +194,8 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
   if (auto* requested = std::get_if<RunRequested>(&prepared); requested && view.plan) {
     const auto waiting = std::max(limits_.waiting[0].size(), limits_.waiting[1].size());
     if (waiting >= options_.most_waiting && !view.start_key)
-      return fail(Code::overloaded, fmt::format("{} runs wait for a free slot already; try again later", waiting), "overloaded");
+      return fail(Code::overloaded, fmt::format("{} runs wait for a free slot already; try again later", waiting),
+                  "overloaded");
     auto inputs = definition::check_inputs(*view.plan->workflow, requested->inputs);
     if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
     requested->inputs = std::move(*inputs);
@@ -208,7 +212,8 @@ engine::Decision Core::decide_event(const Event& event, Instant now, std::option
   if (const auto ready = prepare(event, view, run, prepared); !ready) {
     decision.answer = std::unexpected(ready.error());
     // Nobody hears of a run that cannot be read when only a timer or a result asks for it.
-    if (const auto id = run_of(event); id && ready.error().code == Code::corrupt) park_broken(*id, ready.error().message);
+    if (const auto id = run_of(event); id && ready.error().code == Code::corrupt)
+      park_broken(*id, ready.error().message);
     return decision;
   }
   decision = engine::decide(view, prepared, now, rng_.next());
@@ -251,7 +256,8 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     const auto* finished = std::get_if<TaskFinished>(&waiting.event);
     // Cut off by us, not by a person: its recovery will say so.
     if (finished && finished->outcome.end == Outcome::End::stopped) {
-      if (const auto found = runs_.find(finished->run); found != runs_.end() && found->second.state) forget(finished->run);
+      if (const auto found = runs_.find(finished->run); found != runs_.end() && found->second.state)
+        forget(finished->run);
       return;
     }
   }
@@ -338,7 +344,8 @@ void Core::committed(Batch batch) {
     if (std::holds_alternative<RunCutOff>(item.event)) {
       for (const TaskRef ref : found->second.state->in_flight) {
         const auto* process = std::get_if<ProcessAction>(&found->second.state->plan_of(ref).task->action);
-        runner_.stop(StopTask{*item.run, ref, found->second.state->task(ref).last_try, process ? process->grace : Duration{}});
+        runner_.stop(
+            StopTask{*item.run, ref, found->second.state->task(ref).last_try, process ? process->grace : Duration{}});
       }
     }
     if (--found->second.undecided > 0) continue;
@@ -365,7 +372,8 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
         workflows_.erase(requested->workflow);
         new_keys_.erase({requested->workflow, requested->key});
       }
-      if (const auto* submitted = std::get_if<WorkflowSubmitted>(&item.event)) workflows_.erase(submitted->workflow->name);
+      if (const auto* submitted = std::get_if<WorkflowSubmitted>(&item.event))
+        workflows_.erase(submitted->workflow->name);
       if (item.reply) {
         item.reply(std::unexpected(error));
         // What a person asked of an open run is not repeated, but its timers must be found again.

@@ -52,7 +52,8 @@ struct Batch {
 class Core {
  public:
   // All must outlive the core. `observer` may be null. `reader` is the core's alone.
-  Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng, Observer* observer);
+  Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng,
+       Observer* observer);
   ~Core();
 
   // Looks for open runs: those with a try in flight will be recovered, the others are adopted as they stand.
@@ -124,16 +125,16 @@ class Core {
 
   std::deque<Waiting> queue_;
   std::optional<Instant> not_before_;  // after a full disk
-  std::size_t one_by_one_ = 0;         // so many events are committed alone, to find the one in conflict
+  std::size_t one_by_one_ = 0;  // so many events are committed alone, to find the one in conflict
   std::unordered_map<RunId, Live> runs_;
   std::map<std::string, KnownWorkflow> workflows_;
   std::map<std::pair<std::string, std::string>, StartKey> new_keys_;  // decided, perhaps not durable yet
   std::set<std::pair<Instant, RunId>> timers_;
   std::unordered_map<RunId, Instant> due_;
-  std::set<RunId> orphans_;      // to be recovered
-  std::set<RunId> broken_;       // parked: an invariant of theirs does not hold
+  std::set<RunId> orphans_;  // to be recovered
+  std::set<RunId> broken_;  // parked: an invariant of theirs does not hold
   std::optional<RunId> offered_;  // has a SlotFree in the queue
-  Instant last_life_{};          // of the process before this one
+  Instant last_life_{};  // of the process before this one
   std::optional<Instant> last_beat_;  // heartbeat written by this one
   bool draining_ = false;
   bool cutting_off_ = false;

@@ -45,7 +45,8 @@ class ThreadedDriver final : public Driver {
     {
       const MutexLock lock(mutex_);
       if (stopping_ || failed_) return fail(Code::overloaded, "the server is stopping", "stopping");
-      if (requests_ >= options_.inbox) return fail(Code::overloaded, "too many requests wait already; try again", "overloaded");
+      if (requests_ >= options_.inbox)
+        return fail(Code::overloaded, "too many requests wait already; try again", "overloaded");
       ++requests_;
       inbox_.push_back({std::move(event), std::move(reply)});
     }
@@ -87,7 +88,7 @@ class ThreadedDriver final : public Driver {
   // --- engine thread -------------------------------------------------------------------------------------------------
 
   void turn() {
-    Batch next;        // decided, not handed to the writer yet
+    Batch next;  // decided, not handed to the writer yet
     bool under_way = false;
     std::optional<Time::time_point> cut_off_at, leave_at;
     for (;;) {

@@ -14,10 +14,10 @@ namespace pawl::driver {
 
 struct DriverOptions {
   CoreOptions core;
-  std::size_t inbox = 10'000;      // requests of people and programs that may wait
-  std::size_t batch = 512;         // decisions in one commit at most
+  std::size_t inbox = 10'000;  // requests of people and programs that may wait
+  std::size_t batch = 512;  // decisions in one commit at most
   Duration stop_timeout = std::chrono::seconds(30);  // for running tasks to finish after a stop
-  Duration stop_grace = std::chrono::seconds(10);    // then, from TERM to the end
+  Duration stop_grace = std::chrono::seconds(10);  // then, from TERM to the end
 };
 
 // Results of tasks go in by runner::Results; they are never refused, since a runner has only so many tries at once.
@@ -45,7 +45,7 @@ struct Ports {
   Clock& clock;
   Rng& rng;
   PlanCache& plans;
-  Observer* observer = nullptr;           // may be null
+  Observer* observer = nullptr;  // may be null
   std::function<void(const Error&)> on_fatal;
 };
 

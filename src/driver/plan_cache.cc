@@ -12,7 +12,8 @@ constexpr std::size_t most_plans = 1'000;
 
 }  // namespace
 
-Result<std::shared_ptr<const engine::Plan>> PlanCache::get(store::Reader& reader, const std::string& workflow, int version) {
+Result<std::shared_ptr<const engine::Plan>> PlanCache::get(store::Reader& reader, const std::string& workflow,
+                                                           int version) {
   {
     const MutexLock lock(mutex_);
     if (const auto found = plans_.find({workflow, version}); found != plans_.end()) return found->second;
