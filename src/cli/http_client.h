@@ -24,7 +24,7 @@ struct HttpAnswer {
   std::string body;
 };
 
-// Where a server is: `http://host:port`, without a path at the end of which nothing is missing.
+// Where a server is.
 struct ServerAddress {
   std::string base;       // as written, with a scheme, without the last slash
   bool loopback = false;  // the host is this machine

@@ -196,12 +196,12 @@ class Progress {
 
   void draw(bool whole) {
     const int width = console_.columns() - 1;
-    std::vector<std::string> lines{result_line(console_, run_)};
+    std::vector<std::string> lines{result_line(console_, run_, width)};
     if (const Json* attempt = newest_attempt(run_)) {
       if (const auto number = find_int(*attempt, "attempt").value_or(1); number > 1)
-        lines[0] += fmt::format("  attempt {}: {}", number, words(*attempt, "trigger"));
+        lines.push_back(fmt::format("  attempt {}: {}", number, words(*attempt, "trigger")));
       auto tree = attempt_tree(console_, *attempt, wall_clock(), width, false);
-      const std::size_t room = static_cast<std::size_t>(std::max(3, console_.rows() - 4));
+      const std::size_t room = static_cast<std::size_t>(std::max(3, console_.rows() - 5));
       if (!whole && tree.size() > room) tree = attempt_tree(console_, *attempt, wall_clock(), width, true);
       if (!whole && tree.size() > room) {
         const std::size_t hidden = tree.size() - room + 1;

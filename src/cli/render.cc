@@ -133,12 +133,13 @@ std::vector<std::string> attempt_tree(const Console& console, const Json& attemp
   return lines;
 }
 
-std::string result_line(const Console& console, const Json& run) {
+std::string result_line(const Console& console, const Json& run, int width) {
   const std::string status = words(run, "status");
   const Mark sign = mark(console, status);
   std::string text = fmt::format("{} #{} {}", words(run, "workflow"), find_int(run, "number").value_or(0), status);
   if (const auto time = duration_of(run, wall_clock()); !time.empty() && is_over(status)) text += " in " + time;
-  return console.paint(sign.colour, fmt::format("{} {}", sign.shape, text));
+  text = fmt::format("{} {}", sign.shape, text);
+  return console.paint(sign.colour, width > 0 ? fit(console, text, width) : text);
 }
 
 std::string run_page(const Console& console, const Json& run, Instant now) {

@@ -30,8 +30,8 @@ std::vector<std::string> attempt_tree(const Console& console, const Json& attemp
 // All of a run: `pawl show`.
 std::string run_page(const Console& console, const Json& run, Instant now);
 
-// `✓ hello #1 success in 1.2 s`.
-std::string result_line(const Console& console, const Json& run);
+// `✓ hello #1 success in 1.2 s`, in at most `width` columns; 0: of any length.
+std::string result_line(const Console& console, const Json& run, int width = 0);
 
 // The newest attempt, or nullptr.
 const Json* newest_attempt(const Json& run);

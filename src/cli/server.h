@@ -51,7 +51,7 @@ class Server {
   std::string no_token_;  // why there is none
 };
 
-// `https://…` or `http://…`/api/v1 path parts: percent-encoded.
+// A part of a path or query, percent-encoded.
 std::string encoded(std::string_view part);
 
 // Trouble of an answer that is no success.

@@ -87,7 +87,9 @@ std::vector<std::string> Steps::update(const Json& run) {
     if (whole.over && &attempt != newest_attempt(run))
       lines.push_back({otherwise, fmt::format("attempt {} {}{}", number, words(attempt, "status"), because(attempt))});
   }
-  std::ranges::stable_sort(lines, {}, &Line::at);
+  // Of one instant in the order in which they were found: clang warns of std::stable_sort as g++ 12 has it.
+  for (std::size_t i = 0; i < lines.size(); ++i) lines[i].order = i;
+  std::ranges::sort(lines, {}, [](const Line& line) { return std::pair(line.at, line.order); });
   std::vector<std::string> texts;
   for (const Line& line : lines) texts.push_back(local_clock(line.at) + ' ' + line.text);
   return texts;

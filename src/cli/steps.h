@@ -25,6 +25,7 @@ class Steps {
   struct Line {
     Instant at;
     std::string text;
+    std::size_t order = 0;
   };
   struct Seen {
     std::size_t begun = 0, ended = 0;  // tries

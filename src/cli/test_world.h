@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <random>
 #include <string>
 
 #include "base/check.h"
@@ -76,7 +77,8 @@ class TestRng final : public driver::Rng {
   std::uint64_t next() override { return next_ += 0x9E3779B97F4A7C15; }
 
  private:
-  std::uint64_t next_ = 7;
+  // Another one for each engine: ids of the same millisecond must differ.
+  std::uint64_t next_ = std::random_device{}();
 };
 
 class ScriptRunner final : public runner::Runner {
