@@ -16,11 +16,11 @@ namespace pawl::engine {
 
 struct JobProgress {
   int open_needs = 0;            // jobs it needs that are not final
-  int next_task = 0;             // first task that has not been looked at
-  bool condition_held = false;   // its `if` was evaluated in an earlier attempt, and is not again
-  bool needs_failed = false;     // a job it needs failed or was skipped/upstream
+  int next_task = 0;  // a cursor of advance_job: all tasks before it are final; after a fold it begins at 0
+  bool condition_held = false;  // its `if` was evaluated in an earlier attempt, and is not again
+  bool needs_failed = false;  // a job it needs failed or was skipped/upstream
   bool ancestor_failed = false;  // any job above it failed
-  bool task_failed = false;      // one of its tasks failed
+  bool task_failed = false;  // one of its tasks failed
   bool task_cancelled = false;
 };
 
@@ -32,31 +32,31 @@ struct RunState {
   std::shared_ptr<const Plan> plan;
   Attempt attempt;
   std::int64_t seq = 0;  // of the newest record
-  Instant last_at{};     // of the newest record
+  Instant last_at{};  // of the newest record
 
   // All below follows from the records.
   std::vector<JobProgress> progress;
   int open_jobs = 0;
-  std::set<TaskRef> in_flight;                       // tasks with a running try
-  std::array<int, slot_kinds> slots_held{};          // in_flight by kind
-  std::set<std::pair<Instant, TaskRef>> timers;      // waiting tasks with a due time
-  std::set<TaskRef> limited;                         // waiting tasks that want a slot
-  std::set<TaskRef> cut_off;                         // carried tasks whose try was in flight when the node died
-  std::vector<Attempt> past;                         // earlier attempts, if they are kept
+  std::set<TaskRef> in_flight;  // tasks with a running try
+  std::array<int, slot_kinds> slots_held{};  // in_flight by kind
+  std::set<std::pair<Instant, TaskRef>> timers;  // waiting tasks with a due time
+  std::set<TaskRef> limited;  // waiting tasks that want a slot
+  std::set<TaskRef> cut_off;  // carried tasks whose try was in flight when the node died
+  std::vector<Attempt> past;  // earlier attempts, if they are kept
   bool keep_past = false;
-  std::optional<Attempt> carried;                    // what the next attempt begins with after an interruption
+  std::optional<Attempt> carried;  // what the next attempt begins with after an interruption
   std::vector<JobProgress> carried_progress;
   std::set<TaskRef> carried_cut_off;
 
-  bool stop_asked = false;       // cancel or run timeout: nothing but clean-up starts
-  bool stop_hard = false;        // not even clean-up
-  FailurePtr stop_error;         // set: the run's time was over; else a person asked
+  bool stop_asked = false;  // cancel or run timeout: nothing but clean-up starts
+  bool stop_hard = false;  // not even clean-up
+  FailurePtr stop_error;  // set: the run's time was over; else a person asked
   std::optional<Instant> stop_at;
-  bool stop_noted = false;       // the server was asked to stop
-  bool finished_task = false;    // in this attempt a task was newly recorded as done
+  bool stop_noted = false;  // the server was asked to stop
+  bool finished_task = false;  // in this attempt a task was newly recorded as done
   int counted_recoveries = 0;
 
-  Duration ran{};                       // time spent running, while it was not running_since
+  Duration ran{};  // time spent running, while it was not running_since
   std::optional<Instant> running_since;
 
   TaskRun& task(TaskRef ref) {
