@@ -7,11 +7,10 @@
 #include "base/random.h"
 #include "base/utf8.h"
 #include "engine/step.h"
+#include "model/limits.h"
 
 namespace pawl::engine {
 namespace {
-
-constexpr std::size_t max_output_value = 1 << 20;
 
 std::uint64_t jitter_seed(const RunState& state, TaskRef ref, int try_number) {
   std::uint64_t seed = 0;
@@ -109,10 +108,9 @@ std::expected<json::object, FailurePtr> outputs_of_success(const TaskPlan& plan,
 
 // First bytes of what is no value, for looking at.
 std::shared_ptr<const Json> preview_of(const TaskPlan& plan, const Outcome& outcome) {
-  constexpr std::size_t most = 16 << 10;
   json::object preview;
   const auto add = [&](std::string_view name, std::string_view text, bool cut) {
-    const std::string_view head = cut_utf8(text, most);
+    const std::string_view head = cut_utf8(text, preview_bytes);
     if (head.empty()) return;
     preview[json::string_view(name.data(), name.size())] = json::string_view(head.data(), head.size());
     if (cut || head.size() < text.size()) preview["cut"] = true;

@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "model/command.h"
 #include "model/event.h"
+#include "model/limits.h"
 
 namespace pawl::runner {
 
@@ -37,9 +38,7 @@ class Runner {
   virtual void stop(StopTask command) = 0;
 };
 
-// Longest value of an output, longest log of a try, first bytes kept for looking at (docs/semantics.md, limits).
-constexpr std::size_t max_output_value = 1 << 20;
+// Longest log of a try (docs/semantics.md, limits); those of values are in model/limits.h.
 constexpr std::size_t max_log = 10 << 20;
-constexpr std::size_t preview_bytes = 16 << 10;
 
 }  // namespace pawl::runner
