@@ -80,7 +80,7 @@ class Signals {
 
 class Commits final : public driver::Observer {
  public:
-  void committed(const Run&, const Record&) override {
+  void committed(const Changeset&, const Record&) override {
     news_ = true;
     ring();
   }

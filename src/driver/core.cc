@@ -280,14 +280,16 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
       item.run = run;
       ++found->second.undecided;
       set_due(*run, engine::next_due(*found->second.state));
-      if (observer_ && item.decision.record) item.observed = found->second.state->run;
     }
   }
   if (planted(Planted::act_before_commit))
     for (Command& command : item.decision.commands)
       if (auto* start = std::get_if<StartTask>(&command)) runner_.start(*start);
   if (planted(Planted::answer_before_commit) && item.reply) std::exchange(item.reply, {})(item.decision.answer);
-  if (!item.decision.changes.empty()) batch.changes.push_back(std::move(item.decision.changes));
+  if (!item.decision.changes.empty()) {
+    item.change = batch.changes.size();
+    batch.changes.push_back(std::move(item.decision.changes));
+  }
   batch.items.push_back(std::move(item));
   offer_slots();
 }
@@ -334,7 +336,8 @@ void Core::committed(Batch batch) {
         runner_.stop(std::get<StopTask>(command));
       }
     }
-    if (item.observed && item.decision.record) observer_->committed(*item.observed, *item.decision.record);
+    if (observer_ && item.change && item.decision.record)
+      observer_->committed(batch.changes[*item.change], *item.decision.record);
     if (item.reply) item.reply(std::move(item.decision.answer));
     if (const auto* requested = std::get_if<RunRequested>(&item.event); requested && !requested->key.empty())
       new_keys_.erase({requested->workflow, requested->key});

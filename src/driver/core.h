@@ -41,7 +41,7 @@ struct Batch {
     Reply reply;                     // empty: nobody waits
     engine::Decision decision;
     std::optional<RunId> run;
-    std::optional<Run> observed;     // the run's row after it, if somebody observes
+    std::optional<std::size_t> change;  // where in `changes` its own stand
     int conflicts = 0;               // commits that this event's decisions have failed so far
   };
   std::vector<Item> items;

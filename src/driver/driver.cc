@@ -8,9 +8,14 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/thread_annotations.h"
+#include "base/thread_name.h"
 
 namespace pawl::driver {
 namespace {
+
+// Up to here a batch is committed by the engine thread itself when nothing else is to be done: a single run's next step
+// then waits for its sync, not for two threads to wake each other.
+constexpr std::size_t small_batch = 8;
 
 class ThreadedDriver final : public Driver {
  public:
@@ -24,8 +29,14 @@ class ThreadedDriver final : public Driver {
     core_ = std::make_unique<Core>(options_.core, *reader_, ports_.plans, ports_.runner, ports_.rng, ports_.observer);
     if (const auto begun = core_->start(); !begun) return begun;
     recovered_ = core_->recovered();
-    writer_ = std::jthread([this] { write(); });
-    engine_ = std::jthread([this] { turn(); });
+    writer_ = std::jthread([this] {
+      name_thread("pawl-writer");
+      write();
+    });
+    engine_ = std::jthread([this] {
+      name_thread("pawl-engine");
+      turn();
+    });
     return {};
   }
 
@@ -36,7 +47,7 @@ class ThreadedDriver final : public Driver {
       const MutexLock lock(mutex_);
       patience_ = Duration{};
     }
-    wake_.notify_all();
+    engine_wake_.notify_one();
   }
   bool recovered() const override { return recovered_; }
   bool failed() const override { return failed_; }
@@ -50,7 +61,7 @@ class ThreadedDriver final : public Driver {
       ++requests_;
       inbox_.push_back({std::move(event), std::move(reply)});
     }
-    wake_.notify_all();
+    engine_wake_.notify_one();
     return {};
   }
 
@@ -59,7 +70,7 @@ class ThreadedDriver final : public Driver {
       const MutexLock lock(mutex_);
       inbox_.push_back({std::move(result), {}});
     }
-    wake_.notify_all();
+    engine_wake_.notify_one();
   }
 
  private:
@@ -75,13 +86,13 @@ class ThreadedDriver final : public Driver {
       stopping_ = true;
       patience_ = std::min(patience_.value_or(patience), patience);
     }
-    wake_.notify_all();
+    engine_wake_.notify_one();
     if (engine_.joinable()) engine_.join();
     {
       const MutexLock lock(mutex_);
       writer_may_end_ = true;
     }
-    wake_.notify_all();
+    writer_wake_.notify_one();
     if (writer_.joinable()) writer_.join();
   }
 
@@ -124,8 +135,13 @@ class ThreadedDriver final : public Driver {
       }
       core_->decide(next, ports_.clock.now(), options_.batch);
       if (!under_way && !next.changes.empty()) {
-        hand_over(std::exchange(next, {}));
-        under_way = true;
+        if (next.items.size() <= small_batch && !core_->has_work(ports_.clock.now()) && !has_letters()) {
+          auto result = ports_.store.commit(next.changes);
+          if (!take_result({std::exchange(next, {}), std::move(result)}, next)) return;
+        } else {
+          hand_over(std::exchange(next, {}));
+          under_way = true;
+        }
       } else if (!under_way && !next.items.empty()) {
         core_->committed(std::exchange(next, {}));  // nothing to write, and all before it is durable
         if (!recovered_ && core_->recovered()) recovered_ = true;
@@ -152,10 +168,15 @@ class ThreadedDriver final : public Driver {
         if (!until || at < *until) until = at;
       }
       if (until)
-        wake_.wait_until(mutex_, *until);
+        engine_wake_.wait_until(mutex_, *until);
       else
-        wake_.wait(mutex_);
+        engine_wake_.wait(mutex_);
     }
+  }
+
+  bool has_letters() {
+    const MutexLock lock(mutex_);
+    return !inbox_.empty();
   }
 
   void hand_over(Batch batch) {
@@ -163,7 +184,7 @@ class ThreadedDriver final : public Driver {
       const MutexLock lock(mutex_);
       to_write_ = std::move(batch);
     }
-    wake_.notify_all();
+    writer_wake_.notify_one();
   }
 
   struct Done {
@@ -215,10 +236,10 @@ class ThreadedDriver final : public Driver {
         const MutexLock lock(mutex_);
         done_ = Done{std::move(*batch), std::move(result)};
       }
-      wake_.notify_all();
+      engine_wake_.notify_one();
     }
   }
-  void wake_writer_wait() REQUIRES(mutex_) { wake_.wait(mutex_); }
+  void wake_writer_wait() REQUIRES(mutex_) { writer_wake_.wait(mutex_); }
 
   DriverOptions options_;
   Ports ports_;
@@ -226,7 +247,7 @@ class ThreadedDriver final : public Driver {
   std::unique_ptr<Core> core_;  // the engine thread's
 
   Mutex mutex_;
-  std::condition_variable_any wake_;
+  std::condition_variable_any engine_wake_, writer_wake_;
   std::deque<Letter> inbox_ GUARDED_BY(mutex_);
   std::size_t requests_ GUARDED_BY(mutex_) = 0;
   std::optional<Batch> to_write_ GUARDED_BY(mutex_);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/changeset.h"
 #include "model/event.h"
 #include "model/record.h"
 #include "model/run.h"
@@ -42,8 +43,8 @@ class Histories {
 class Observer {
  public:
   virtual ~Observer() = default;
-  // `run` has the values it has after the record.
-  virtual void committed(const Run& run, const Record& record) = 0;
+  // `record` stands encoded in `changes`, beside the run's row if that is new or has changed.
+  virtual void committed(const Changeset& changes, const Record& record) = 0;
 };
 
 }  // namespace pawl::driver

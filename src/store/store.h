@@ -1,5 +1,5 @@
 // Durable home of workflows, runs and their records. Knows no rules: it applies what the engine decided.
-// Threads: one writer thread calls commit(); readers may work beside it.
+// Threads: one commit() at a time, from any thread; readers may work beside it.
 #pragma once
 
 #include <memory>

@@ -15,6 +15,7 @@
 
 #include "base/curl.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "runner/http/transfer.h"
 
 namespace pawl::runner {
@@ -105,6 +106,7 @@ void CurlRunner::shutdown() {
 }
 
 void CurlRunner::work() {
+  name_thread("pawl-http");
   // OpenSSL writes to sockets without MSG_NOSIGNAL.
   sigset_t pipe;
   sigemptyset(&pipe);
