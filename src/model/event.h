@@ -78,9 +78,24 @@ struct CancelRequested {
 
 struct ResumeRequested {
   RunId run;
-  bool with_current = false;
-  bool force = false;
+  bool with_current = false;  // the workflow's newest version
+  bool force = false;  // … and done tasks that cannot be matched run again
   Who who;
+};
+
+struct RerunRequested {
+  RunId run;
+  std::string from;  // job · job/task · job[key=value] · job[key=value]/task
+  Who who;
+};
+
+// Approves or rejects an approval, or releases a task that is held.
+struct AnswerRequested {
+  RunId run;
+  std::string job;  // with the instance's key, as in name_of()
+  std::string task;
+  Response response;  // who and when are filled in
+  Json outputs;  // of `done`: object of declared outputs, or null
 };
 
 // `due` of a run has come.
@@ -104,8 +119,8 @@ struct RunCutOff {
   RunId run;
 };
 
-using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, TimerDue,
-                           SlotFree, RunOrphaned, RunCutOff>;
+using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested,
+                           RerunRequested, AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff>;
 
 // Answers to those who asked.
 struct WorkflowAccepted {

@@ -18,13 +18,15 @@ struct AttemptStarted {
   int attempt = 1;
   int version = 0;
   Who who;
+  std::optional<TaskRef> from;  // a rerun: from this task on, and all that needs its job; task -1: the whole job
+  std::shared_ptr<const Json> vars, env;  // resolved anew, if a person took another version
 };
 // The attempt was cut off by the death of its node: its open tries are `interrupted`, what had begun is
 // `failed`/interrupted, the rest `skipped`/interrupted.
 struct AttemptInterrupted {
   std::string message;
   bool counted = false;  // towards recover.max
-  Instant last_life{};   // last instant at which the dead node is known to have lived
+  Instant last_life{};  // last instant at which the dead node is known to have lived
 };
 // The attempt left or entered `queued`/`waiting` as a whole, before anything of it may start.
 struct AttemptHeld {
@@ -45,7 +47,25 @@ struct StopAsked {
 // The server was asked to stop: the recovery that will follow is not counted.
 struct StopNoted {};
 
+// The run's verdict is known; `on-failure` and `always` follow, and then its end.
+struct VerdictReached {
+  RunStatus status = RunStatus::success;
+  FailurePtr error;
+};
+// The attempt took a place in its concurrency group; it gives it back when it is final.
+struct GroupTaken {};
+
 struct JobStarted {
+  int job = 0;
+};
+// The list of a job's matrix is known: one object each. Those with the key of an instance of an earlier attempt go on
+// with that one's generation.
+struct JobExpanded {
+  int job = 0;
+  std::vector<Json> values;
+};
+// An instance is stopped because another has failed: nothing but clean-up starts in it.
+struct InstanceStopped {
   int job = 0;
 };
 struct JobEnded {
@@ -64,6 +84,12 @@ struct TaskWaits {
   TaskRef ref;
   WaitsFor waits_for = WaitsFor::retry;
   std::optional<Instant> due;
+  std::string message;  // of an approval
+};
+// A person answered a task that waited for it; what follows from that stands behind it.
+struct TaskAnswered {
+  TaskRef ref;
+  Response response;
 };
 // A try ended. `success` ends its task with these outputs.
 struct TryEnded {
@@ -74,16 +100,18 @@ struct TryEnded {
   std::shared_ptr<const Json> outputs;
   std::shared_ptr<const Json> preview;
 };
-// A task ended otherwise than by the success of a try.
+// A task ended otherwise than by the success of a try: `success` is the end of a wait, an approval or a release.
 struct TaskEnded {
   TaskRef ref;
   WorkStatus status = WorkStatus::failed;
   SkipReason reason = SkipReason::none;
   FailurePtr error;
+  std::shared_ptr<const Json> outputs = nullptr;
 };
 
 using Change = std::variant<AttemptStarted, AttemptInterrupted, AttemptHeld, AttemptEnded, StopAsked, StopNoted,
-                            JobStarted, JobEnded, TaskStarted, TaskWaits, TryEnded, TaskEnded>;
+                            VerdictReached, GroupTaken, JobStarted, JobExpanded, InstanceStopped, JobEnded, TaskStarted,
+                            TaskWaits, TaskAnswered, TryEnded, TaskEnded>;
 
 struct Record {
   std::int64_t seq = 0;

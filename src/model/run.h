@@ -52,6 +52,12 @@ struct Run {
   FailurePtr error;
   Instant created_at{};
   std::optional<Instant> started_at, finished_at;
+  // Its place in a concurrency group.
+  std::string group;  // empty: in none
+  int group_limit = 1;
+  bool group_cancels = false;  // cancels those that hold a place
+  std::optional<Instant> group_since;  // when its newest attempt asked for one: the order of the queue
+  bool group_held = false;  // it has one, until it is final
 };
 
 struct Try {
@@ -60,6 +66,15 @@ struct Try {
   Instant started_at{};
   std::optional<Instant> finished_at;
   FailurePtr error;
+};
+
+// What a person said to a task that waited for it.
+enum class Answered : std::uint8_t { approved, rejected, done, rerun, fail };
+
+struct Response {
+  Answered answer = Answered::approved;
+  Who who;
+  std::string comment;
 };
 
 struct TaskRun {
@@ -76,11 +91,20 @@ struct TaskRun {
   std::vector<Try> tries;                     // of this attempt
   std::shared_ptr<const Json> outputs;        // object: declared and implicit outputs; null: none
   std::shared_ptr<const Json> preview;        // object: what is kept to look at and never a value
+  std::string message;                        // of an approval: what is asked
+  std::shared_ptr<const Response> response;   // the newest answer of a person
   FailurePtr error;
   std::optional<Instant> started_at, finished_at;
 };
 
+// The run of a job, or of one instance of a job with a matrix. Such a job has no tasks of its own; its instances stand
+// behind all jobs of the definition, in the order in which they were first made.
 struct JobRun {
+  int of = -1;                        // instances: position of their job
+  std::string key;                    // instances: db=x,os=a
+  std::shared_ptr<const Json> matrix; // instances: object, their values
+  std::vector<int> instances;         // of a job with a matrix whose list is known: positions, in list order
+  bool expanded = false;              // its list is known
   WorkStatus status = WorkStatus::pending;
   SkipReason reason = SkipReason::none;
   int done_in_attempt = 0;
@@ -100,7 +124,7 @@ struct Attempt {
   bool cancel_requested = false;
   Instant created_at{};
   std::optional<Instant> started_at, finished_at;
-  std::vector<JobRun> jobs;  // by position in the definition
+  std::vector<JobRun> jobs;  // by position in the definition, then instances
 };
 
 // All of a run, for looking at.
@@ -110,7 +134,14 @@ struct RunHistory {
   std::map<int, std::shared_ptr<const Workflow>> definitions;  // by version: the names that the positions mean
 };
 
-// The position of a task in an attempt.
+// `test`, or `test[db=x,os=a]` of an instance: how people, logs and idempotency keys name it.
+inline std::string name_of(const Workflow& workflow, const std::vector<JobRun>& jobs, int job) {
+  const JobRun& run = jobs[static_cast<std::size_t>(job)];
+  const std::string& id = workflow.jobs[static_cast<std::size_t>(run.of < 0 ? job : run.of)].id;
+  return run.of < 0 ? id : id + "[" + run.key + "]";
+}
+
+// The position of a task in an attempt: that of its job or instance in Attempt::jobs, and that of the task in it.
 struct TaskRef {
   int job = 0;
   int task = 0;

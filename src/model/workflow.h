@@ -39,7 +39,7 @@ struct Retry {
   bool operator==(const Retry&) const = default;
 };
 
-enum class OnCrash : std::uint8_t { rerun, fail };  // `hold` comes with approvals
+enum class OnCrash : std::uint8_t { rerun, fail, hold };
 enum class ResumeAt : std::uint8_t { task, job };
 
 struct ProcessAction {
@@ -66,6 +66,17 @@ struct HttpAction {
   std::string success_when;  // template of one expression; empty: status 2xx
 };
 
+// Either is set; both are templates, read when the task is reached.
+struct WaitAction {
+  std::string duration;  // 10m
+  std::string until;     // an instant: RFC 3339 or Unix seconds; one that has passed is no wait
+};
+
+struct ApprovalAction {
+  std::string message;               // template; empty: none
+  std::optional<Duration> expires;   // after which the task fails with approval_expired
+};
+
 struct Task {
   std::string id;
   bool explicit_id = false;
@@ -76,8 +87,25 @@ struct Task {
   std::optional<Duration> timeout;  // of one try
   TextMap outputs;        // name -> template or bare expression
   OnCrash on_crash = OnCrash::rerun;
-  std::variant<ProcessAction, HttpAction> action;
+  bool continue_on_error = false;  // its failure does not count
+  std::variant<ProcessAction, HttpAction, WaitAction, ApprovalAction> action;
 };
+
+struct Axis {
+  std::string name;
+  std::vector<Json> values;  // a number that would lose its spelling (3.10) is a string
+};
+
+// Instances of a job: every combination of the axes in the file's order, the last axis fastest, without the excluded
+// ones; or what an expression gives.
+struct Matrix {
+  std::vector<Axis> axes;
+  std::vector<Json> exclude;  // objects; a combination that has all members of one is left out
+  std::string expression;     // in place of axes: gives a list of objects
+};
+
+// Jobs of the file, and those that follow the run's verdict (docs/semantics.md).
+enum class Role : std::uint8_t { normal, on_failure, always };
 
 struct Job {
   std::string id;
@@ -86,12 +114,25 @@ struct Job {
   std::string condition;
   TextMap env;
   ResumeAt resume = ResumeAt::task;
+  bool keep_going = false;  // its own or the workflow's: what follows a failure runs as if it had been none
+  std::optional<Matrix> matrix;
+  int max_parallel = 10;    // instances at once
+  bool fail_fast = true;    // an instance that fails stops the others
+  Role role = Role::normal;
   std::vector<Task> tasks;  // at least one
 };
 
 struct Recover {
   int max = 3;
   Duration window = std::chrono::minutes(10);
+  bool then_hold = false;  // past max: wait for a person's release instead of failing
+};
+
+// Runs whose group has the same text share its places.
+struct Concurrency {
+  std::string group;            // template
+  int limit = 1;                // places
+  bool cancel_running = false;  // on-conflict: the runs that hold a place are cancelled; else a new one queues
 };
 
 struct Workflow {
@@ -104,11 +145,16 @@ struct Workflow {
   TextMap vars;  // templates
   TextMap env;   // templates
   Duration timeout = std::chrono::hours(24);  // of the time a run spends running
+  Duration cleanup_timeout = std::chrono::minutes(5);  // of what may still run after a stop
+  std::optional<Concurrency> concurrency;
+  std::optional<Duration> retention;  // a final run is deleted so long after its end; absent: never
   Recover recover;
-  std::vector<Job> jobs;  // in the file's order; needs hold no cycle
+  std::vector<Job> jobs;  // in the file's order, needs hold no cycle; then `on-failure` and `always`, if any
 };
 
 inline bool is_http(const Task& task) { return std::holds_alternative<HttpAction>(task.action); }
+// Whether it is carried out by a runner, in tries; the others only wait.
+inline bool has_tries(const Task& task) { return is_http(task) || std::holds_alternative<ProcessAction>(task.action); }
 
 // What people read: the name, or the id.
 inline const std::string& title(const Task& task) { return task.name.empty() ? task.id : task.name; }
