@@ -36,8 +36,9 @@ Result<void> Core::start() {
   const auto node = reader_.node();
   if (!node) return std::unexpected(node.error());
   last_life_ = node->heartbeat.value_or(Instant{});
-  return reader_.open_runs([&](Run&& run) {
+  auto read = reader_.open_runs([&](Run&& run) {
     if (options_.takes_up && !options_.takes_up(run.id)) return true;
+    limits_.groups.note(run);
     if (run.status == RunStatus::running) {
       orphans_.insert(run.id);
       push(RunOrphaned{run.id, last_life_});
@@ -45,12 +46,17 @@ Result<void> Core::start() {
       push(SlotFree{run.id});
     } else if (run.due) {
       set_due(run.id, run.due);
+    } else if (run.waits_for == WaitsFor::group || run.waits_for == WaitsFor::approval ||
+               run.waits_for == WaitsFor::release) {
+      // Somebody else moves it on: whoever holds the place, or a person.
     } else {
       // Neither waits for an instant nor for anybody: look at it, so that nothing stays behind.
       push(TimerDue{run.id});
     }
     return true;
   });
+  offer_slots();
+  return read;
 }
 
 void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), std::move(reply), 0}); }
@@ -136,6 +142,7 @@ Result<engine::RunState*> Core::load(RunId id) {
   auto& live = runs_[id];
   live.state = std::make_unique<engine::RunState>(std::move(*state));
   limits_.remember(*live.state);
+  limits_.groups.note(live.state->run);
   return live.state.get();
 }
 
@@ -171,7 +178,21 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     auto state = load(*needs.run);
     if (!state) return std::unexpected(state.error());
     view.run = *state;
-    if (view.run) run = needs.run;
+    if (view.run)
+      run = needs.run;
+    else
+      limits_.groups.forget(*needs.run);
+  }
+  if (needs.newest_version && view.run) {
+    auto known = know(view.run->run.workflow);
+    if (!known) return std::unexpected(known.error());
+    view.plan = (*known)->plan;
+    auto& resumed = std::get<ResumeRequested>(prepared);
+    if (view.plan) {
+      auto inputs = definition::check_inputs(*view.plan->workflow, view.run->run.inputs);
+      if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
+      resumed.inputs = std::move(*inputs);
+    }
   }
   if (!needs.workflow.empty()) {
     auto known = know(needs.workflow);
@@ -192,10 +213,10 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     }
   }
   if (auto* requested = std::get_if<RunRequested>(&prepared); requested && view.plan) {
-    const auto waiting = std::max(limits_.waiting[0].size(), limits_.waiting[1].size());
+    const auto waiting = std::max({limits_.waiting[0].size(), limits_.waiting[1].size(), limits_.groups.waiting()});
     if (waiting >= options_.most_waiting && !view.start_key)
-      return fail(Code::overloaded, fmt::format("{} runs wait for a free slot already; try again later", waiting),
-                  "overloaded");
+      return fail(Code::overloaded,
+                  fmt::format("{} runs wait for a free slot or place already; try again later", waiting), "overloaded");
     auto inputs = definition::check_inputs(*view.plan->workflow, requested->inputs);
     if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
     requested->inputs = std::move(*inputs);
@@ -248,6 +269,7 @@ void Core::park_broken(RunId id, const std::string& why) {
   orphans_.erase(id);
   set_due(id, std::nullopt);
   forget(id);
+  limits_.groups.forget(id);
 }
 
 void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
@@ -339,6 +361,7 @@ void Core::committed(Batch batch) {
     if (observer_ && item.change && item.decision.record)
       observer_->committed(batch.changes[*item.change], *item.decision.record);
     if (item.reply) item.reply(std::move(item.decision.answer));
+    for (Event& event : item.decision.follow_ups) push(std::move(event));
     if (const auto* requested = std::get_if<RunRequested>(&item.event); requested && !requested->key.empty())
       new_keys_.erase({requested->workflow, requested->key});
     if (!item.run) continue;
@@ -370,6 +393,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
       if (item.run) {
         set_due(*item.run, std::nullopt);
         forget(*item.run);
+        limits_.groups.forget(*item.run);  // noted again when it is read
       }
       if (const auto* requested = std::get_if<RunRequested>(&item.event)) {
         workflows_.erase(requested->workflow);

@@ -11,16 +11,27 @@ void stop_run(Step& step, const Who& who, bool hard, FailurePtr error) {
   if (step.broken()) return;
   if (was_held) step.emit(AttemptHeld{});
   for (const TaskRef ref : s.in_flight) {
+    if (!is_stopping(step, ref.job)) continue;  // it follows the verdict, and is clean-up itself
     const auto* process = std::get_if<ProcessAction>(&s.plan_of(ref).task->action);
     step.command(StopTask{s.run.id, ref, s.task(ref).last_try, process && !hard ? process->grace : Duration{}});
   }
   // Jobs that wait for a timer or a slot, and those that have not begun, are decided now; those with a try in flight
   // when it has ended.
-  for (std::size_t j = 0; j < s.attempt.jobs.size() && !step.broken(); ++j) {
+  const auto waits = [&](int job) {
+    const auto first = s.in_flight.lower_bound({job, 0});
+    return first == s.in_flight.end() || first->job != job;
+  };
+  for (std::size_t j = 0; j < s.plan->jobs.size() && !step.broken(); ++j) {
     const int job = static_cast<int>(j);
-    if (s.attempt.jobs[j].status == WorkStatus::running) {
-      const auto first = s.in_flight.lower_bound({job, 0});
-      if (first == s.in_flight.end() || first->job != job) advance_job(step, job);
+    if (!is_stopping(step, job)) continue;
+    if (s.attempt.jobs[j].status == WorkStatus::running && s.plan->jobs[j].job->matrix) {
+      const std::vector<int> instances = s.attempt.jobs[j].instances;
+      for (const int instance : instances)
+        if (step.job(instance).status == WorkStatus::running && waits(instance) && !step.broken())
+          advance_job(step, instance);
+      advance_instances(step, job);
+    } else if (s.attempt.jobs[j].status == WorkStatus::running) {
+      if (waits(job)) advance_job(step, job);
     } else if (s.attempt.jobs[j].status == WorkStatus::pending && s.progress[j].open_needs == 0) {
       look_at_job(step, job);
     }

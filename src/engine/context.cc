@@ -37,7 +37,7 @@ Json RunContext::task_object(const TaskRun& task) const {
 }
 
 Found RunContext::task_path(int job, std::span<const std::string> path, std::size_t used) const {
-  const JobPlan& plan = state_->plan->jobs[static_cast<std::size_t>(job)];
+  const JobPlan& plan = state_->job_plan(job);
   const JobRun& jobs_run = state_->attempt.jobs[static_cast<std::size_t>(job)];
   if (path.empty()) {
     json::object all;
@@ -55,8 +55,23 @@ Json RunContext::job_object(int job) const {
   const JobRun& run = state_->attempt.jobs[static_cast<std::size_t>(job)];
   json::object object;
   object["status"] = text_json(to_string(run.reason == SkipReason::done ? WorkStatus::success : run.status));
-  object["tasks"] = *task_path(job, {}, 0).value;
+  if (run.of < 0 && state_->job_plan(job).job->matrix)
+    object["instances"] = instances(job);
+  else
+    object["tasks"] = *task_path(job, {}, 0).value;
   return object;
+}
+
+Json RunContext::instances(int job) const {
+  json::array list;
+  for (const int instance : state_->attempt.jobs[static_cast<std::size_t>(job)].instances) {
+    const JobRun& run = state_->attempt.jobs[static_cast<std::size_t>(instance)];
+    Json object = job_object(instance);
+    object.get_object()["key"] = text_json(run.key);
+    object.get_object()["matrix"] = *run.matrix;
+    list.push_back(std::move(object));
+  }
+  return list;
 }
 
 Found RunContext::job_path(std::span<const std::string> path) const {
@@ -67,7 +82,9 @@ Found RunContext::job_path(std::span<const std::string> path) const {
   }
   const auto found = state_->plan->job_index.find(path[1]);
   if (found == state_->plan->job_index.end()) return {nullptr, path.size()};
-  if (path.size() >= 3 && path[2] == "tasks") return task_path(found->second, path.subspan(3), 3);
+  const bool many = state_->plan->jobs[static_cast<std::size_t>(found->second)].job->matrix.has_value();
+  if (path.size() >= 3 && path[2] == "tasks" && !many) return task_path(found->second, path.subspan(3), 3);
+  if (path.size() >= 3 && path[2] == "instances" && many) return keep(instances(found->second), 3);
   return keep(job_object(found->second), 2);
 }
 
@@ -103,12 +120,14 @@ Json RunContext::run_object() const {
   object["outcome"] = nullptr;
   object["error"] = nullptr;
   if (state_) {
-    const bool failed =
-        std::ranges::any_of(state_->attempt.jobs, [](const JobRun& j) { return j.status == WorkStatus::failed; });
-    object["outcome"] = text_json(state_->stop_asked && !state_->stop_error ? "cancelled"
-                                  : state_->stop_asked || failed            ? "failed"
-                                                                            : "success");
-    const FailurePtr& error = state_->attempt.error;
+    const auto& jobs = state_->attempt.jobs;
+    const bool failed = std::any_of(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(state_->plan->jobs.size()),
+                                    [](const JobRun& j) { return j.status == WorkStatus::failed; });
+    object["outcome"] = text_json(state_->verdict                             ? to_string(state_->verdict->status)
+                                  : state_->stop_asked && !state_->stop_error ? "cancelled"
+                                  : state_->stop_asked || failed              ? "failed"
+                                                                              : "success");
+    const FailurePtr& error = state_->verdict ? state_->verdict->error : state_->attempt.error;
     if (error) object["error"] = json::object{{"code", error->code}, {"message", error->message}};
   }
   return object;
@@ -135,11 +154,12 @@ Result<Found> RunContext::lookup(std::span<const std::string> path) const {
   if (state_ && job_ >= 0) {
     if (root == "tasks") return task_path(job_, path.subspan(1), 1);
     if (root == "jobs") return job_path(path);
+    if (root == "matrix") return Found{state_->attempt.jobs[static_cast<std::size_t>(job_)].matrix.get(), 1};
     if (root == "task" && task_ >= 0) {
       const Task& task = *state_->plan_of({job_, task_}).task;
       return keep(json::object{{"id", idempotency_key(*state_, {job_, task_})},
                                {"name", task.id},
-                               {"job", state_->plan->jobs[static_cast<std::size_t>(job_)].job->id},
+                               {"job", state_->job_name(job_)},
                                {"try", state_->task({job_, task_}).last_try}},
                   1);
     }

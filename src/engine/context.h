@@ -41,6 +41,7 @@ class RunContext : public expression::Context {
   Found task_path(int job, std::span<const std::string> path, std::size_t used) const;
   Json task_object(const TaskRun& task) const;
   Json job_object(int job) const;
+  Json instances(int job) const;
   Found job_path(std::span<const std::string> path) const;
   Found response(std::span<const std::string> path) const;
   Json run_object() const;

@@ -10,6 +10,8 @@
 namespace pawl::engine {
 namespace {
 
+constexpr std::size_t longest_group = 200;
+
 std::string body_hash(const Json& inputs) { return sha256_hex(to_text(inputs)); }
 
 Decision refuse(Code code, std::string message, std::string name) {
@@ -50,6 +52,39 @@ Json named_environment(const Plan& plan, const Json* environment) {
   return kept;
 }
 
+}  // namespace
+
+Result<StartValues> resolve_values(const Plan& plan, const Run& run, const Json& inputs, const Json* environment,
+                                   Instant now) {
+  Run known = run;
+  known.inputs = inputs;
+  known.version = plan.version;
+  known.env = named_environment(plan, environment);
+  known.vars = json::object{};
+  for (const auto& [name, value] : plan.vars) {
+    const RunContext context(StartContext{plan.workflow.get(), &known}, now);
+    auto evaluated = expression::evaluate(value, context);
+    if (!evaluated)
+      return fail(Code::invalid, fmt::format("vars.{}: {}", name, evaluated.error().message), "vars_invalid");
+    known.vars.get_object()[name] = evaluated->value_or(Json(nullptr));
+  }
+  return StartValues{std::move(known.vars), std::move(known.env)};
+}
+
+namespace {
+
+// The group whose places the run shares; empty: none.
+Result<std::string> group_of(const Plan& plan, const Run& run, Instant now) {
+  if (!plan.group) return std::string{};
+  const RunContext context(StartContext{plan.workflow.get(), &run}, now);
+  auto group = expression::evaluate_text(*plan.group, context);
+  if (!group) return fail(Code::invalid, "concurrency.group: " + group.error().message, "group_invalid");
+  if (group->empty() || group->size() > longest_group)
+    return fail(Code::invalid, fmt::format("concurrency.group is a text of 1 to {} bytes", longest_group),
+                "group_invalid");
+  return group;
+}
+
 Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t seed) {
   if (!view.workflow || !view.plan)
     return refuse(Code::not_found, fmt::format("there is no workflow '{}'", event.workflow), "workflow_unknown");
@@ -78,22 +113,24 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   run.who = event.who;
   run.who.at = now;
   run.inputs = event.inputs;
-  run.env = named_environment(*view.plan, view.environment);
   run.created_at = now;
-  run.vars = json::object{};
-  for (const auto& [name, value] : view.plan->vars) {
-    const RunContext context(StartContext{view.plan->workflow.get(), &run}, now);
-    auto evaluated = expression::evaluate(value, context);
-    if (!evaluated)
-      return refuse(Code::invalid, fmt::format("vars.{}: {}", name, evaluated.error().message), "vars_invalid");
-    run.vars.get_object()[name] = evaluated->value_or(Json(nullptr));
+  auto values = resolve_values(*view.plan, run, event.inputs, view.environment, now);
+  if (!values) return refuse(values.error().code, values.error().message, values.error().name);
+  run.vars = std::move(values->vars);
+  run.env = std::move(values->env);
+  auto group = group_of(*view.plan, run, now);
+  if (!group) return refuse(group.error().code, group.error().message, group.error().name);
+  run.group = std::move(*group);
+  if (!run.group.empty()) {
+    run.group_limit = view.plan->workflow->concurrency->limit;
+    run.group_cancels = view.plan->workflow->concurrency->cancel_running;
   }
 
   Decision decision;
   decision.changes.new_run = run;  // its final form follows below
   Step step(*state, *view.limits, now, decision);
-  step.emit(AttemptStarted{1, view.plan->version, run.who}, view.plan);
-  if (!step.broken()) begin_attempt(step);
+  step.emit(AttemptStarted{1, view.plan->version, run.who, {}, {}, {}, {}}, view.plan);
+  if (!step.broken() && admit(step)) begin_attempt(step);
   step.finish();
   if (!decision.broken.empty()) return decision;
   decision.changes.new_run = state->run;
@@ -108,7 +145,9 @@ Result<Answer> cancel(Step& step, const CancelRequested& event) {
   if (is_final(s.attempt.status))
     return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)),
                 "run_final");
-  // A second cancel stops the clean-up too.
+  // A group asks only for what nobody has asked for yet; a second cancel of a person stops the clean-up too.
+  if (s.stop_asked && event.who.client == group_client)
+    return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
   if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
 }
@@ -121,7 +160,9 @@ Needs needs(const Event& event) {
     Needs operator()(const RunRequested& e) const { return {std::nullopt, e.workflow, e.key}; }
     Needs operator()(const TaskFinished& e) const { return {e.run, {}, {}}; }
     Needs operator()(const CancelRequested& e) const { return {e.run, {}, {}}; }
-    Needs operator()(const ResumeRequested& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const ResumeRequested& e) const { return {e.run, {}, {}, e.with_current}; }
+    Needs operator()(const RerunRequested& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const AnswerRequested& e) const { return {e.run, {}, {}}; }
     Needs operator()(const TimerDue& e) const { return {e.run, {}, {}}; }
     Needs operator()(const SlotFree& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RunOrphaned& e) const { return {e.run, {}, {}}; }
@@ -145,7 +186,11 @@ Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed)
   else if (const auto* asked = std::get_if<CancelRequested>(&event))
     decision.answer = cancel(step, *asked);
   else if (const auto* resumed = std::get_if<ResumeRequested>(&event))
-    decision.answer = resume(step, *resumed);
+    decision.answer = resume(step, *resumed, view);
+  else if (const auto* again = std::get_if<RerunRequested>(&event))
+    decision.answer = rerun(step, *again);
+  else if (const auto* answered = std::get_if<AnswerRequested>(&event))
+    decision.answer = answer(step, *answered);
   else if (std::holds_alternative<TimerDue>(event))
     on_timer(step);
   else if (std::holds_alternative<SlotFree>(event))

@@ -24,6 +24,7 @@ struct Needs {
   std::optional<RunId> run;  // View::run
   std::string workflow;  // View::workflow and, if it exists, View::plan of its newest version
   std::string start_key;  // with workflow: View::start_key
+  bool newest_version = false;  // with run: View::plan and View::environment of its workflow\'s newest version
 };
 Needs needs(const Event& event);
 
@@ -44,6 +45,7 @@ struct Decision {
   Result<Answer> answer = Answer{};  // to who asked; given when durable
   std::unique_ptr<RunState> created;  // the run that RunRequested made
   std::optional<Record> record;  // that stands encoded in `changes`, for observers
+  std::vector<Event> follow_ups;  // to be decided next, once `changes` are durable
   std::string broken;  // not empty: an invariant of this run does not hold; park the run, store nothing
 };
 
@@ -51,6 +53,13 @@ Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed)
 
 // The resolved input of a task as it would be started now, for looking at. Error: why it cannot be resolved.
 Result<std::variant<ProcessInput, HttpInput>> resolve_input(const RunState& state, TaskRef ref);
+
+// What a run keeps from its start on (P9): `vars` as the plan has them, and the values of `env` that it names.
+struct StartValues {
+  Json vars, env;
+};
+Result<StartValues> resolve_values(const Plan& plan, const Run& run, const Json& inputs, const Json* environment,
+                                   Instant now);
 
 // Stable name of the work of a task in its generation: the same for every try of it.
 std::string idempotency_key(const RunState& state, TaskRef ref);

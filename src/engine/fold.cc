@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/carry.h"
 #include "engine/record_codec.h"
 #include "engine/transitions.h"
 
@@ -14,149 +15,15 @@ std::unexpected<Error> broken(std::string message) { return fail(Code::corrupt, 
 
 std::size_t at_index(int position) { return static_cast<std::size_t>(position); }
 
-// A verdict as it shows in the next attempt: success is done there.
-void carry_verdict(JobRun& job, int attempt) {
-  if (job.status == WorkStatus::success) {
-    job.status = WorkStatus::skipped;
-    job.reason = SkipReason::done;
-    job.done_in_attempt = attempt;
-  }
-}
-void carry_verdict(TaskRun& task, int attempt) {
-  if (task.status == WorkStatus::success) {
-    task.status = WorkStatus::skipped;
-    task.reason = SkipReason::done;
-    task.done_in_attempt = attempt;
-  }
-  task.tries.clear();
-  task.started_at.reset();
-  task.finished_at.reset();
-}
-
-bool done(const TaskRun& task) {
-  return task.status == WorkStatus::success || (task.status == WorkStatus::skipped && task.reason == SkipReason::done);
-}
-bool done(const JobRun& job) {
-  return job.status == WorkStatus::success || (job.status == WorkStatus::skipped && job.reason == SkipReason::done);
-}
-
-// Back to the beginning, in the same generation: what it did before stays known by its number of tries.
-void begin_again(TaskRun& task) {
-  task.status = WorkStatus::pending;
-  task.reason = SkipReason::none;
-  task.waits_for = WaitsFor::none;
-  task.due.reset();
-  task.done_in_attempt = 0;
-  task.tries.clear();
-  task.error.reset();
-  task.started_at.reset();
-  task.finished_at.reset();
-}
-// The recorded result is thrown away: new key, new now(), new budget.
-void new_generation(TaskRun& task) {
-  if (task.last_try > 0) ++task.generation;
-  begin_again(task);
-  task.generation_started.reset();
-  task.failed_tries = 0;
-  task.outputs.reset();
-  task.preview.reset();
-}
-
-void begin_again(JobRun& job) {
-  job.status = WorkStatus::pending;
-  job.reason = SkipReason::none;
-  job.done_in_attempt = 0;
-  job.error.reset();
-  job.started_at.reset();
-  job.finished_at.reset();
-}
-
-void fresh_attempt(RunState& state) {
-  const auto& jobs = state.plan->jobs;
-  state.attempt.jobs.assign(jobs.size(), JobRun{});
-  for (std::size_t j = 0; j < jobs.size(); ++j) state.attempt.jobs[j].tasks.assign(jobs[j].tasks.size(), TaskRun{});
-}
-
-// What the attempt after an interruption begins with: every verdict stays, cut-off jobs go on where they were.
-void carry_over_interruption(RunState& state) {
-  Attempt next;
-  next.jobs = state.attempt.jobs;
-  state.carried_cut_off.clear();
-  state.carried_progress.assign(next.jobs.size(), JobProgress{});
-  const int number = state.attempt.number;
-  for (std::size_t j = 0; j < next.jobs.size(); ++j) {
-    JobRun& job = next.jobs[j];
-    if (is_final(job.status)) {
-      carry_verdict(job, number);
-      for (TaskRun& task : job.tasks) carry_verdict(task, number);
-      continue;
-    }
-    const bool begun = job.status == WorkStatus::running || state.progress[j].condition_held;
-    state.carried_progress[j].condition_held = begun;
-    begin_again(job);
-    const bool whole = begun && state.plan->jobs[j].job->resume == ResumeAt::job;
-    for (std::size_t t = 0; t < job.tasks.size(); ++t) {
-      TaskRun& task = job.tasks[t];
-      const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
-      if (whole) {
-        new_generation(task);
-      } else if (is_final(task.status)) {
-        carry_verdict(task, number);
-      } else if (task.status == WorkStatus::waiting) {
-        task.tries.clear();  // its due time stays
-        task.started_at.reset();
-      } else {
-        if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
-        begin_again(task);
-      }
-    }
-  }
-  state.carried = std::move(next);
-}
-
-// What the attempt after a person's resume begins with: all that is not success runs again.
-Attempt carry_over_resume(const RunState& state) {
-  Attempt next;
-  next.jobs = state.attempt.jobs;
-  std::vector<char> again(next.jobs.size(), 0);
-  // Needs come before their dependents in this order.
-  std::vector<int> order, open(next.jobs.size(), 0);
-  for (std::size_t j = 0; j < next.jobs.size(); ++j) {
-    open[j] = static_cast<int>(state.plan->jobs[j].job->needs.size());
-    if (open[j] == 0) order.push_back(static_cast<int>(j));
-  }
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const std::size_t j = at_index(order[i]);
-    JobRun& job = next.jobs[j];
-    const bool keeps_condition = job.status == WorkStatus::skipped && job.reason == SkipReason::condition;
-    if (keeps_condition) {
-      for (const int need : state.plan->jobs[j].job->needs) again[j] |= again[at_index(need)];
-    } else {
-      again[j] = !done(job);
-    }
-    for (TaskRun& task : job.tasks) {
-      if (!again[j] || done(task)) {
-        carry_verdict(task, state.attempt.number);
-      } else {
-        begin_again(task);
-        task.failed_tries = 0;
-      }
-    }
-    if (again[j])
-      begin_again(job);
-    else
-      carry_verdict(job, state.attempt.number);
-    for (const int dependent : state.plan->jobs[j].dependents)
-      if (--open[at_index(dependent)] == 0) order.push_back(dependent);
-  }
-  return next;
-}
+bool waits_for_person(WaitsFor waits_for) { return waits_for == WaitsFor::approval || waits_for == WaitsFor::release; }
 
 // What a final job means for those that need it.
 void tell_dependents(RunState& state, int job_position) {
   const JobRun& job = state.attempt.jobs[at_index(job_position)];
   const JobProgress& own = state.progress[at_index(job_position)];
-  const bool bad = !(done(job) || (job.status == WorkStatus::skipped && job.reason == SkipReason::condition));
+  const bool goes_on = job.status == WorkStatus::failed && state.plan->jobs[at_index(job_position)].job->keep_going;
+  const bool bad =
+      !(is_done(job) || goes_on || (job.status == WorkStatus::skipped && job.reason == SkipReason::condition));
   for (const int dependent : state.plan->jobs[at_index(job_position)].dependents) {
     JobProgress& progress = state.progress[at_index(dependent)];
     --progress.open_needs;
@@ -165,41 +32,76 @@ void tell_dependents(RunState& state, int job_position) {
   }
 }
 
+// What the tasks of one job or instance mean for it, and what of them waits.
+void derive_tasks(RunState& state, int position) {
+  JobProgress& progress = state.progress[at_index(position)];
+  const JobPlan& plan = state.job_plan(position);
+  const JobRun& job = state.attempt.jobs[at_index(position)];
+  for (std::size_t t = 0; t < job.tasks.size(); ++t) {
+    const TaskRun& task = job.tasks[t];
+    const TaskRef ref{position, static_cast<int>(t)};
+    progress.task_failed |= failure_counts(plan.tasks[t], task);
+    progress.task_cancelled |= task.status == WorkStatus::cancelled;
+    if (task.status != WorkStatus::waiting) continue;
+    if (task.due) state.timers.emplace(*task.due, ref);
+    if (task.waits_for == WaitsFor::limit) state.limited.insert(ref);
+    if (waits_for_person(task.waits_for)) state.asking.insert(ref);
+  }
+}
+
 // Counts, sets and positions that follow from the attempt's jobs; run once when an attempt begins.
 void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   const auto& jobs = state.plan->jobs;
-  state.progress.assign(jobs.size(), JobProgress{});
+  state.progress.assign(state.attempt.jobs.size(), JobProgress{});
   state.open_jobs = 0;
+  state.open_reserved = 0;
   state.in_flight.clear();
   state.slots_held = {};
   state.timers.clear();
   state.limited.clear();
-  std::vector<int> final_jobs, open(jobs.size(), 0);
+  state.asking.clear();
+  std::vector<int> open(jobs.size(), 0), order;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     JobProgress& progress = state.progress[j];
     progress.open_needs = open[j] = static_cast<int>(jobs[j].job->needs.size());
-    if (held) progress.condition_held = (*held)[j].condition_held;
-    JobRun& job = state.attempt.jobs[j];
-    state.open_jobs += !is_final(job.status);
-    for (std::size_t t = 0; t < job.tasks.size(); ++t) {
-      const TaskRun& task = job.tasks[t];
-      const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
-      progress.task_failed |= task.status == WorkStatus::failed;
-      progress.task_cancelled |= task.status == WorkStatus::cancelled;
-      if (task.status == WorkStatus::waiting && task.due) state.timers.emplace(*task.due, ref);
-      if (task.status == WorkStatus::waiting && task.waits_for == WaitsFor::limit) state.limited.insert(ref);
+    if (open[j] == 0) order.push_back(static_cast<int>(j));
+    const JobRun& job = state.attempt.jobs[j];
+    (jobs[j].job->role == Role::normal ? state.open_jobs : state.open_reserved) += !is_final(job.status);
+    derive_tasks(state, static_cast<int>(j));
+    for (const int instance : job.instances) {
+      const JobRun& one = state.attempt.jobs[at_index(instance)];
+      progress.instances_open += !is_final(one.status);
+      progress.instance_failed |= one.status == WorkStatus::failed;
+      derive_tasks(state, instance);
     }
   }
+  if (held)
+    for (std::size_t j = 0; j < held->size(); ++j) state.progress[j].condition_held = (*held)[j].condition_held;
   // In the order of needs, so that `ancestor_failed` has reached a job before it is passed on.
-  std::vector<int> order;
-  for (std::size_t j = 0; j < jobs.size(); ++j)
-    if (open[j] == 0) order.push_back(static_cast<int>(j));
   for (std::size_t i = 0; i < order.size(); ++i) {
     const int j = order[i];
     if (is_final(state.attempt.jobs[at_index(j)].status)) tell_dependents(state, j);
     for (const int dependent : jobs[at_index(j)].dependents)
       if (--open[at_index(dependent)] == 0) order.push_back(dependent);
   }
+}
+
+// The members of an object, sorted, as the key of an instance: db=x,os=a.
+std::string instance_key(const Json& values) {
+  std::map<std::string_view, const Json*> sorted;
+  for (const auto& member : values.get_object())
+    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
+  std::string key;
+  for (const auto& [name, value] : sorted) {
+    if (!key.empty()) key += ',';
+    key += name;
+    key += '=';
+    if (value->is_string())
+      key += as_view(*value);
+    else
+      append_json(key, *value);
+  }
+  return key;
 }
 
 class Apply {
@@ -213,16 +115,20 @@ class Apply {
       return broken(fmt::format("attempt {} does not follow attempt {}", change.attempt, s_.attempt.number));
     if (!first && !is_final(s_.attempt.status)) return broken("an attempt begins while another is open");
     if (!new_plan_) return broken(fmt::format("version {} is not known", change.version));
+    const bool recovery = change.who.trigger == Trigger::recovery && !first;
     Attempt next;
-    if (change.who.trigger == Trigger::recovery && !first) {
+    if (recovery) {
       if (!s_.carried) return broken("a recovery without an interruption");
       next = std::move(*s_.carried);
-    } else if (!first) {
-      next = carry_over_resume(s_);
+    } else if (first) {
+      next.jobs = fresh_jobs(*new_plan_);
+    } else {
+      if (change.from && !find(*change.from, true)) return broken("a rerun from what there is not");
+      next.jobs = carry_over_resume(s_, new_plan_, change.from);
       s_.counted_recoveries = 0;
     }
     if (!first && s_.keep_past) s_.past.push_back(std::move(s_.attempt));
-    const bool recovery = s_.carried.has_value();
+    if (s_.keep_past) s_.definitions.emplace(change.version, new_plan_->workflow);
     s_.plan = new_plan_;
     s_.attempt = std::move(next);
     s_.attempt.number = change.attempt;
@@ -230,18 +136,23 @@ class Apply {
     s_.attempt.status = RunStatus::queued;
     s_.attempt.who = change.who;
     s_.attempt.created_at = at_;
-    if (first) fresh_attempt(s_);
+    if (change.inputs) s_.run.inputs = *change.inputs;
+    if (change.vars) s_.run.vars = *change.vars;
+    if (change.env) s_.run.env = *change.env;
     derive_progress(s_, recovery ? &s_.carried_progress : nullptr);
     s_.cut_off = recovery ? std::move(s_.carried_cut_off) : std::set<TaskRef>{};
     s_.carried.reset();
     s_.carried_progress.clear();
     s_.carried_cut_off.clear();
-    // A stop that was asked for outlives a crash, not a person's resume.
+    // A stop that was asked for outlives a crash, and so does a verdict; a person's resume ends both.
     if (!recovery) {
       s_.stop_asked = s_.stop_hard = false;
       s_.stop_error.reset();
       s_.stop_at.reset();
+      s_.verdict.reset();
       s_.ran = Duration{};
+      s_.run.group_held = false;
+      if (!s_.run.group.empty()) s_.run.group_since = at_;
     }
     s_.attempt.cancel_requested = s_.stop_asked && !s_.stop_error;
     s_.stop_noted = false;
@@ -269,10 +180,12 @@ class Apply {
       close(job, job.status == WorkStatus::running, error);
     }
     s_.open_jobs = 0;
+    s_.open_reserved = 0;
     s_.in_flight.clear();
     s_.slots_held = {};
     s_.timers.clear();
     s_.limited.clear();
+    s_.asking.clear();
     s_.cut_off.clear();
     s_.attempt.status = RunStatus::failed;
     s_.attempt.waits_for = WaitsFor::none;
@@ -306,13 +219,28 @@ class Apply {
     if (!is_final(change.status) || (!gives_up && (!to || *to != change.status)))
       return broken(fmt::format("an attempt that is {} cannot become {}", to_string(s_.attempt.status),
                                 to_string(change.status)));
-    if (s_.open_jobs != 0) return broken("an attempt with open jobs cannot end");
+    if (s_.open_jobs != 0 || s_.open_reserved != 0) return broken("an attempt with open jobs cannot end");
     s_.attempt.status = change.status;
     s_.attempt.waits_for = WaitsFor::none;
     s_.attempt.due.reset();
     s_.attempt.error = change.error;
     s_.attempt.finished_at = at_;
     s_.carried.reset();
+    s_.run.group_held = false;
+    return {};
+  }
+
+  Applied operator()(const VerdictReached& change) {
+    if (is_final(s_.attempt.status) || s_.verdict) return broken("a verdict comes once, in an open attempt");
+    if (s_.open_jobs != 0) return broken("a verdict while jobs are open");
+    s_.verdict = Verdict{change.status, change.error};
+    return {};
+  }
+
+  Applied operator()(const GroupTaken&) {
+    if (s_.run.group.empty() || s_.run.group_held || is_final(s_.attempt.status))
+      return broken("a place in a group that was not asked for");
+    s_.run.group_held = true;
     return {};
   }
 
@@ -340,6 +268,53 @@ class Apply {
     if (!to) return illegal("job", change.job, job->status);
     job->status = *to;
     job->started_at = at_;
+    if (job->of >= 0) ++s_.progress[at_index(job->of)].instances_running;
+    return {};
+  }
+
+  Applied operator()(const JobExpanded& change) {
+    JobRun* const job = find(change.job);
+    if (!job || job->of >= 0 || job->expanded || !s_.plan->jobs[at_index(change.job)].job->matrix)
+      return broken("a list of instances for a job that takes none");
+    // Those that an earlier attempt made are found by their key, so that their work keeps its generation.
+    std::map<std::string, int> known;
+    for (std::size_t i = s_.plan->jobs.size(); i < s_.attempt.jobs.size(); ++i)
+      if (s_.attempt.jobs[i].of == change.job) known.emplace(s_.attempt.jobs[i].key, static_cast<int>(i));
+    std::vector<int> instances;
+    std::set<int> listed;
+    for (const Json& values : change.values) {
+      if (!values.is_object()) return broken("an instance without values");
+      std::string key = instance_key(values);
+      auto [entry, is_new] = known.emplace(key, static_cast<int>(s_.attempt.jobs.size()));
+      if (!listed.insert(entry->second).second) return broken("two instances of one key");
+      instances.push_back(entry->second);
+      if (is_new) {
+        JobRun instance;
+        instance.of = change.job;
+        instance.key = std::move(key);
+        instance.tasks.assign(s_.plan->jobs[at_index(change.job)].tasks.size(), TaskRun{});
+        s_.attempt.jobs.push_back(std::move(instance));
+        s_.progress.emplace_back();
+      }
+      s_.attempt.jobs[at_index(entry->second)].matrix = std::make_shared<const Json>(values);
+      derive_tasks(s_, entry->second);
+    }
+    JobRun& parent = s_.attempt.jobs[at_index(change.job)];
+    parent.expanded = true;
+    parent.instances = std::move(instances);
+    JobProgress& progress = s_.progress[at_index(change.job)];
+    for (const int instance : parent.instances) {
+      const JobRun& one = s_.attempt.jobs[at_index(instance)];
+      progress.instances_open += !is_final(one.status);
+      progress.instance_failed |= one.status == WorkStatus::failed;
+    }
+    return {};
+  }
+
+  Applied operator()(const InstanceStopped& change) {
+    JobRun* const job = find(change.job);
+    if (!job || job->of < 0 || is_final(job->status)) return broken("no open instance to stop");
+    s_.progress[at_index(change.job)].stopping = true;
     return {};
   }
 
@@ -356,6 +331,8 @@ class Apply {
     job->reason = change.reason;
     job->error = change.error;
     job->finished_at = at_;
+    if (change.status != WorkStatus::skipped && s_.progress[at_index(change.job)].instances_open > 0)
+      return broken("a job with open instances cannot end");
     // Tasks that were never reached share their job's fate.
     for (TaskRun& task : job->tasks) {
       if (is_final(task.status)) continue;
@@ -364,7 +341,14 @@ class Apply {
       if (task.status == WorkStatus::skipped)
         task.reason = change.status == WorkStatus::skipped ? change.reason : SkipReason::upstream;
     }
-    --s_.open_jobs;
+    if (job->of >= 0) {
+      JobProgress& parent = s_.progress[at_index(job->of)];
+      if (change.status != WorkStatus::skipped && job->started_at) --parent.instances_running;
+      --parent.instances_open;
+      parent.instance_failed |= job->status == WorkStatus::failed;
+      return {};
+    }
+    --(s_.plan->jobs[at_index(change.job)].job->role == Role::normal ? s_.open_jobs : s_.open_reserved);
     tell_dependents(s_, change.job);
     return {};
   }
@@ -378,8 +362,7 @@ class Apply {
     leave_waiting(*task, change.ref);
     task->status = *to;
     task->last_try = change.try_number;
-    if (!task->generation_started) task->generation_started = at_;
-    if (!task->started_at) task->started_at = at_;
+    begin(*task);
     task->tries.push_back(Try{.number = change.try_number, .started_at = at_});
     s_.in_flight.insert(change.ref);
     s_.stop_noted = false;  // it was followed by no crash
@@ -399,8 +382,20 @@ class Apply {
     task->status = *to;
     task->waits_for = change.waits_for;
     task->due = change.due;
+    task->message = change.message;
     if (change.due) s_.timers.emplace(*change.due, change.ref);
     if (change.waits_for == WaitsFor::limit) s_.limited.insert(change.ref);
+    if (waits_for_person(change.waits_for)) s_.asking.insert(change.ref);
+    if (!has_tries(*s_.plan_of(change.ref).task)) begin(*task);
+    s_.cut_off.erase(change.ref);
+    return {};
+  }
+
+  Applied operator()(const TaskAnswered& change) {
+    TaskRun* const task = find(change.ref);
+    if (!task || !s_.asking.contains(change.ref)) return broken("an answer that nobody waits for");
+    task->response = std::make_shared<const Response>(change.response);
+    s_.counted_recoveries = 0;  // a person has looked at it
     return {};
   }
 
@@ -422,10 +417,7 @@ class Apply {
       const auto to = next(task->status, TaskEvent::succeed);
       if (!to) return illegal("task", change.ref.job, task->status);
       task->status = *to;
-      task->finished_at = at_;
-      // A task that is done over and over, as `resume: job` may have it, is no progress: it would hide a poison run.
-      s_.finished_task |= !task->was_done;
-      task->was_done = true;
+      finish_well(*task);
     } else if (change.status == TryStatus::failed || change.status == TryStatus::timed_out) {
       ++task->failed_tries;
     }
@@ -435,7 +427,8 @@ class Apply {
   Applied operator()(const TaskEnded& change) {
     TaskRun* const task = find(change.ref);
     if (!task) return broken("no such task");
-    const TaskEvent on = change.status == WorkStatus::failed    ? TaskEvent::give_up
+    const TaskEvent on = change.status == WorkStatus::success   ? TaskEvent::succeed
+                         : change.status == WorkStatus::failed  ? TaskEvent::give_up
                          : change.status == WorkStatus::skipped ? TaskEvent::pass_over
                                                                 : TaskEvent::cancel;
     const auto to = next(task->status, on);
@@ -446,9 +439,14 @@ class Apply {
     task->reason = change.reason;
     task->error = change.error;
     task->finished_at = at_;
+    if (change.outputs) task->outputs = change.outputs;
     s_.cut_off.erase(change.ref);
+    if (*to == WorkStatus::success) {
+      begin(*task);
+      finish_well(*task);
+    }
     JobProgress& progress = s_.progress[at_index(change.ref.job)];
-    progress.task_failed |= *to == WorkStatus::failed;
+    progress.task_failed |= failure_counts(s_.plan_of(change.ref), *task);
     progress.task_cancelled |= *to == WorkStatus::cancelled;
     return {};
   }
@@ -456,6 +454,19 @@ class Apply {
  private:
   JobRun* find(int job) {
     return job >= 0 && at_index(job) < s_.attempt.jobs.size() ? &s_.attempt.jobs[at_index(job)] : nullptr;
+  }
+  // `or_job`: task -1 is the job as a whole.
+  bool find(TaskRef ref, bool or_job) { return (or_job && ref.task == -1 && find(ref.job)) || find(ref); }
+  // The first start of a generation.
+  void begin(TaskRun& task) const {
+    if (!task.generation_started) task.generation_started = at_;
+    if (!task.started_at) task.started_at = at_;
+  }
+  void finish_well(TaskRun& task) {
+    task.finished_at = at_;
+    // A task that is done over and over, as `resume: job` may have it, is no progress: it would hide a poison run.
+    s_.finished_task |= !task.was_done;
+    task.was_done = true;
   }
   TaskRun* find(TaskRef ref) {
     JobRun* const job = find(ref.job);
@@ -468,6 +479,7 @@ class Apply {
     if (task.status != WorkStatus::waiting) return;
     if (task.due) s_.timers.erase({*task.due, ref});
     s_.limited.erase(ref);
+    s_.asking.erase(ref);
     task.waits_for = WaitsFor::none;
     task.due.reset();
   }
@@ -509,7 +521,7 @@ std::optional<Instant> next_due(const RunState& state) {
   }
   if (!state.timers.empty()) sooner(state.timers.begin()->first);
   if (state.stop_asked) {
-    if (!state.stop_hard) sooner(*state.stop_at + cleanup_timeout);
+    if (!state.stop_hard) sooner(*state.stop_at + state.plan->workflow->cleanup_timeout);
   } else if (state.running_since) {
     sooner(*state.running_since + (state.plan->workflow->timeout - state.ran));
   }
@@ -523,6 +535,11 @@ bool settle_row(RunState& state, Instant at) {
       attempt.status = RunStatus::running;
       attempt.waits_for = WaitsFor::none;
       attempt.due.reset();
+    } else if (!state.asking.empty()) {
+      // Said first, because a person can do something about it.
+      attempt.status = RunStatus::waiting;
+      attempt.waits_for = state.task(*state.asking.begin()).waits_for;
+      attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);
     } else if (!state.timers.empty()) {
       const TaskRun& first = state.task(state.timers.begin()->second);
       attempt.status = RunStatus::waiting;
@@ -559,6 +576,7 @@ bool settle_row(RunState& state, Instant at) {
 Result<RunState> fold(Run run, const Plans& plans, const std::vector<RecordRow>& records, bool keep_past) {
   RunState state;
   state.run = std::move(run);
+  state.run.group_held = false;
   state.keep_past = keep_past;
   const auto corrupt = [&](std::int64_t seq, const std::string& why) {
     return fail(Code::corrupt, fmt::format("run {}, record {}: {}", to_string(state.run.id), seq, why),
@@ -590,6 +608,7 @@ Result<RunState> fold(Run run, const Plans& plans, const std::vector<RecordRow>&
 
 RunHistory history(RunState&& state) {
   RunHistory history;
+  history.definitions = std::move(state.definitions);
   history.definitions[state.attempt.version] = state.plan->workflow;
   history.attempts = std::move(state.past);
   history.attempts.push_back(std::move(state.attempt));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/carry.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
@@ -16,6 +17,18 @@ bool may_clean_up(const Step& step, const Condition& condition) {
 
 }  // namespace
 
+bool is_stopping(const Step& step, int job) {
+  // What follows the verdict is clean-up itself.
+  if (step.plan(job).job->role != Role::normal) return step.s.stop_hard;
+  return step.s.stop_asked || step.progress(job).stopping;
+}
+
+void advance(Step& step, int job) {
+  const int of = step.job(job).of;
+  advance_job(step, job);
+  if (of >= 0) advance_instances(step, of);
+}
+
 void end_job(Step& step, int job, WorkStatus status, SkipReason reason, FailurePtr error) {
   step.emit(JobEnded{job, status, reason, std::move(error)});
 }
@@ -24,18 +37,32 @@ void look_at_job(Step& step, int job) {
   if (step.job(job).status != WorkStatus::pending) return;
   const JobProgress& progress = step.progress(job);
   const Condition& condition = step.plan(job).condition;
-  const bool stopping = step.s.stop_asked;
+  const bool stopping = is_stopping(step, job);
+  const Job& definition = *step.plan(job).job;
+  const auto start = [&] {
+    if (definition.matrix && !step.job(job).expanded) {
+      if (expand_job(step, job)) advance_instances(step, job);
+      return;
+    }
+    step.emit(JobStarted{job});
+    if (definition.matrix)
+      advance_instances(step, job);
+    else
+      advance_job(step, job);
+  };
   if (progress.condition_held && !stopping) {
     // Its `if` held in an earlier attempt; verdicts are not taken twice.
-    step.emit(JobStarted{job});
-    return advance_job(step, job);
+    return start();
+  }
+  if (definition.role != Role::normal) {
+    if (stopping) return end_job(step, job, WorkStatus::cancelled);
+    if (definition.role == Role::on_failure && step.s.verdict->status != RunStatus::failed)
+      return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
+    return start();
   }
   if (stopping && !may_clean_up(step, condition)) {
     // A cut-off job may still hold tasks that ask to clean up.
-    if (progress.condition_held && !step.s.stop_hard) {
-      step.emit(JobStarted{job});
-      return advance_job(step, job);
-    }
+    if (progress.condition_held && !step.s.stop_hard) return start();
     return end_job(step, job, WorkStatus::cancelled);
   }
   const auto judged = judge(step, job, -1, condition,
@@ -43,10 +70,10 @@ void look_at_job(Step& step, int job) {
                              .failure = progress.ancestor_failed || step.s.stop_error,
                              .cancelled = stopping && !step.s.stop_error});
   switch (judged.verdict) {
-    case Verdict::yes: step.emit(JobStarted{job}); return advance_job(step, job);
-    case Verdict::no: return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
-    case Verdict::upstream: return end_job(step, job, WorkStatus::skipped, SkipReason::upstream);
-    case Verdict::failed: return end_job(step, job, WorkStatus::failed, SkipReason::none, judged.error);
+    case Held::yes: return start();
+    case Held::no: return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
+    case Held::upstream: return end_job(step, job, WorkStatus::skipped, SkipReason::upstream);
+    case Held::failed: return end_job(step, job, WorkStatus::failed, SkipReason::none, judged.error);
   }
 }
 
@@ -55,6 +82,7 @@ void advance_job(Step& step, int job) {
   JobProgress& progress = step.progress(job);
   JobRun& run = step.job(job);
   const int count = static_cast<int>(plan.tasks.size());
+  const bool fails_what_follows = !plan.job->keep_going;
   // Tasks that will not run are recorded one by one only when a later one does; otherwise the end of the job says it.
   std::vector<TaskEnded> passed_over;
   const auto record_passed_over = [&] {
@@ -66,7 +94,7 @@ void advance_job(Step& step, int job) {
     const TaskRef ref{job, t};
     const TaskRun& task = run.tasks[static_cast<std::size_t>(t)];
     if (is_final(task.status)) continue;  // carried from an earlier attempt
-    const bool stopping = step.s.stop_asked;
+    const bool stopping = is_stopping(step, job);
     if (task.status == WorkStatus::waiting) {
       if (!stopping) return;  // carried with its due time
       end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
@@ -84,30 +112,36 @@ void advance_job(Step& step, int job) {
     }
     if (step.s.cut_off.contains(ref)) {
       // Its condition held before the node died.
-      if (task_plan.task->on_crash == OnCrash::fail) {
+      const OnCrash on_crash = step.hold_cut_off ? OnCrash::hold : task_plan.task->on_crash;
+      if (on_crash == OnCrash::fail) {
         record_passed_over();
         end_task(step, ref, WorkStatus::failed, SkipReason::none,
                  failure("interrupted", "interrupted while it ran, and on-crash says fail"));
         continue;
       }
+      if (on_crash == OnCrash::hold) {
+        record_passed_over();
+        return step.emit(TaskWaits{ref, WaitsFor::release, std::nullopt, {}});
+      }
     } else {
-      if (progress.task_failed && !task_plan.condition.has_status) {
+      if (fails_what_follows && progress.task_failed && !task_plan.condition.has_status) {
         passed_over.push_back({ref, WorkStatus::skipped, SkipReason::upstream, nullptr});
         continue;
       }
       const auto judged = judge(step, job, t, task_plan.condition,
-                                {.success = !progress.task_failed && !stopping,
-                                 .failure = progress.task_failed || progress.ancestor_failed || step.s.stop_error,
+                                {.success = !(fails_what_follows && progress.task_failed) && !stopping,
+                                 .failure = progress.task_failed || progress.ancestor_failed || step.s.stop_error ||
+                                            (step.s.verdict && step.s.verdict->status == RunStatus::failed),
                                  .cancelled = stopping && !step.s.stop_error});
-      if (judged.verdict == Verdict::failed) {
+      if (judged.verdict == Held::failed) {
         record_passed_over();
         end_task(step, ref, WorkStatus::failed, SkipReason::none, judged.error);
         continue;
       }
-      if (judged.verdict != Verdict::yes) {
+      if (judged.verdict != Held::yes) {
         record_passed_over();
         end_task(step, ref, WorkStatus::skipped,
-                 judged.verdict == Verdict::no ? SkipReason::condition : SkipReason::upstream, nullptr);
+                 judged.verdict == Held::no ? SkipReason::condition : SkipReason::upstream, nullptr);
         continue;
       }
     }
@@ -124,7 +158,7 @@ void advance_job(Step& step, int job) {
     if (cancelled) record_passed_over();
     for (int t = 0; t < count; ++t) {
       const TaskRun& task = run.tasks[static_cast<std::size_t>(t)];
-      if (task.status != WorkStatus::failed) continue;
+      if (!failure_counts(plan.tasks[static_cast<std::size_t>(t)], task)) continue;
       const std::string& id = plan.tasks[static_cast<std::size_t>(t)].task->id;
       const std::string why = task.error ? task.error->message : "failed";
       return end_job(

@@ -39,7 +39,7 @@ std::optional<RunId> Limits::next_waiting() const {
   for (std::size_t kind = 0; kind < waiting.size(); ++kind)
     if (!waiting[kind].empty() && used[kind] < most[kind]) return *waiting[kind].begin();
   if (!on_probation && !wants_probation.empty()) return *wants_probation.begin();
-  return std::nullopt;
+  return groups.next();
 }
 
 void use_free_slots(Step& step) {
@@ -49,9 +49,29 @@ void use_free_slots(Step& step) {
   for (const TaskRef ref : wanting) {
     if (step.broken()) return;
     if (!step.limits.may_take(slot_of(step.s.plan_of(ref)), step.s.run.id)) continue;
-    if (!start_task(step, ref)) advance_job(step, ref.job);
+    if (!start_task(step, ref)) advance(step, ref.job);
   }
   settle(step);
+}
+
+bool admit(Step& step) {
+  const Run& run = step.s.run;
+  if (run.group.empty() || run.group_held) return true;
+  if (step.limits.groups.may_take(run)) {
+    step.emit(GroupTaken{});
+    return true;
+  }
+  if (step.s.attempt.waits_for != WaitsFor::group) step.emit(AttemptHeld{WaitsFor::group, std::nullopt});
+  step.limits.groups.note(run);
+  if (run.group_cancels)
+    for (const RunId holder : step.limits.groups.to_cancel(run.group)) {
+      Who who;
+      who.trigger = step.s.attempt.who.trigger;
+      who.client = group_client;
+      who.user = step.s.attempt.who.user;
+      step.out.follow_ups.emplace_back(CancelRequested{holder, std::move(who)});
+    }
+  return false;
 }
 
 bool may_leave_probation_queue(Step& step) {

@@ -6,9 +6,13 @@
 #include <optional>
 #include <set>
 
+#include "engine/groups.h"
 #include "engine/state.h"
 
 namespace pawl::engine {
+
+// The client of a cancel that a concurrency group asks for.
+inline constexpr std::string_view group_client = "system-concurrency";
 
 struct Limits {
   std::array<int, slot_kinds> most{4, 4096};
@@ -17,6 +21,7 @@ struct Limits {
       waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
   std::optional<RunId> on_probation;  // the one run that may work after a second counted recovery
   std::set<RunId> wants_probation;
+  Groups groups;
 
   bool free(Slot slot) const { return used[static_cast<std::size_t>(slot)] < most[static_cast<std::size_t>(slot)]; }
   // Whether `run` may take a slot now: there is one, and nobody older waits for it.

@@ -25,10 +25,12 @@ class Compiler {
     const Workflow& workflow = *plan_.workflow;
     plan_.vars = named(workflow.vars, "vars");
     plan_.env = named(workflow.env, "env");
+    if (workflow.concurrency) plan_.group = text(workflow.concurrency->group, "concurrency.group");
     plan_.jobs.resize(workflow.jobs.size());
     for (std::size_t j = 0; j < workflow.jobs.size(); ++j) {
       plan_.jobs[j].job = &workflow.jobs[j];
       plan_.job_index[workflow.jobs[j].id] = static_cast<int>(j);
+      plan_.has_reserved |= workflow.jobs[j].role != Role::normal;
       for (std::size_t t = 0; t < workflow.jobs[j].tasks.size(); ++t)
         plan_.jobs[j].task_index[workflow.jobs[j].tasks[t].id] = static_cast<int>(t);
       for (const int need : workflow.jobs[j].needs)
@@ -48,6 +50,8 @@ class Compiler {
     JobPlan& plan = plan_.jobs[static_cast<std::size_t>(position)];
     plan.condition = condition(plan.job->condition);
     plan.env = named(plan.job->env, "env");
+    if (plan.job->matrix && !plan.job->matrix->expression.empty())
+      plan.matrix = text(plan.job->matrix->expression, "matrix");
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) task(plan.tasks[t], plan.job->tasks[t]);
   }
 
@@ -63,20 +67,23 @@ class Compiler {
       if (action->command.empty()) process.script = script(*action);
       plan.action = std::move(process);
       own_ = &plan.want;
-    } else {
-      const auto& http_action = std::get<HttpAction>(task.action);
+    } else if (const auto* call = std::get_if<HttpAction>(&task.action)) {
       HttpPlan http;
-      http.method = text(http_action.method, "method");
-      http.url = text(http_action.url, "url");
-      http.headers = tree(http_action.headers, "headers");
-      http.query = tree(http_action.query, "query");
-      if (http_action.body_kind == BodyKind::text)
-        http.text = text(as_view(http_action.body), "body");
+      http.method = text(call->method, "method");
+      http.url = text(call->url, "url");
+      http.headers = tree(call->headers, "headers");
+      http.query = tree(call->query, "query");
+      if (call->body_kind == BodyKind::text)
+        http.text = text(as_view(call->body), "body");
       else
-        http.body = tree(http_action.body, "body");
+        http.body = tree(call->body, "body");
       own_ = &plan.want;
-      if (!http_action.success_when.empty()) http.success_when = bare(http_action.success_when, "success-when");
+      if (!call->success_when.empty()) http.success_when = bare(call->success_when, "success-when");
       plan.action = std::move(http);
+    } else if (const auto* wait = std::get_if<WaitAction>(&task.action)) {
+      plan.action = WaitPlan{text(wait->duration, "wait"), text(wait->until, "wait")};
+    } else {
+      plan.action = ApprovalPlan{text(std::get<ApprovalAction>(task.action).message, "approval")};
     }
     for (const auto& [name, value] : task.outputs) {
       if (expression::has_expression(value))
@@ -156,19 +163,27 @@ class Compiler {
       } else if (path[0] == "tasks" && job_ >= 0) {
         note_tasks(job_, path, 1);
       } else if (path[0] == "jobs") {
-        note_jobs(path);
+        note_jobs(reference);
       } else if (own_) {
         note_own(path);
       }
     }
   }
-  void note_jobs(const std::vector<std::string>& path) {
+  void note_jobs(const Reference& reference) {
+    const auto& path = reference.path;
     if (path.size() == 1) {
       for (std::size_t j = 0; j < plan_.jobs.size(); ++j) note_tasks(static_cast<int>(j), path, path.size());
       return;
     }
     const auto found = plan_.job_index.find(path[1]);
     if (found == plan_.job_index.end()) return;
+    if (path.size() >= 3 && path[2] == "instances") {
+      // jobs.test.instances.*.tasks.unit.outputs.x; one by a computed index may be asked for anything.
+      const auto& names = reference.of_every;
+      if (path.size() > 3 || names.empty()) return note_tasks(found->second, path, path.size());
+      if (names[0] == "tasks") note_tasks(found->second, names, 1);
+      return;
+    }
     if (path.size() >= 3 && path[2] != "tasks") return;
     note_tasks(found->second, path, std::min<std::size_t>(3, path.size()));
   }

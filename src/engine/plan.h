@@ -44,12 +44,20 @@ struct Implicit {
   bool text = false, json = false, headers = false;  // text: stdout of a process
 };
 
+struct WaitPlan {
+  expression::Template duration, until;  // one of them
+};
+
+struct ApprovalPlan {
+  expression::Template message;
+};
+
 struct TaskPlan {
   const Task* task = nullptr;
   Condition condition;
   NamedTemplates env;
   std::vector<std::pair<std::string, expression::Template>> outputs;
-  std::variant<ProcessPlan, HttpPlan> action;
+  std::variant<ProcessPlan, HttpPlan, WaitPlan, ApprovalPlan> action;
   Implicit keep, want;
 };
 
@@ -57,6 +65,7 @@ struct JobPlan {
   const Job* job = nullptr;
   Condition condition;
   NamedTemplates env;
+  std::optional<expression::Template> matrix;  // the expression that gives its list
   std::vector<TaskPlan> tasks;
   std::map<std::string, int, std::less<>> task_index;
   std::vector<int> dependents;  // jobs that need this one
@@ -66,6 +75,8 @@ struct Plan {
   std::shared_ptr<const Workflow> workflow;
   int version = 0;
   NamedTemplates vars, env;
+  std::optional<expression::Template> group;   // of concurrency
+  bool has_reserved = false;                   // `on-failure` or `always`
   std::vector<std::string> environment;  // names of `env.*` that are read anywhere
   bool whole_environment = false;        // some are read by a computed name
   std::vector<JobPlan> jobs;

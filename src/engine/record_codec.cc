@@ -46,6 +46,15 @@ class Writer {
     key(name);
     append_json(out_, *value);
   }
+  void list(std::string_view name, const std::vector<Json>& values) {
+    key(name);
+    out_ += '[';
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i > 0) out_ += ',';
+      append_json(out_, values[i]);
+    }
+    out_ += ']';
+  }
   void failure(std::string_view name, const FailurePtr& failure) {
     if (!failure) return;
     key(name);
@@ -88,6 +97,13 @@ struct Encode {
     w.number("attempt", c.attempt);
     w.number("version", c.version);
     w.who(c.who);
+    if (c.from) {
+      w.number("from_job", c.from->job, -1);
+      w.number("from_task", c.from->task, -1);
+    }
+    w.value("inputs", c.inputs);
+    w.value("vars", c.vars);
+    w.value("env", c.env);
   }
   void operator()(const AttemptInterrupted& c) const {
     Writer w(out, "attempt_interrupted");
@@ -112,6 +128,28 @@ struct Encode {
     w.failure("error", c.error);
   }
   void operator()(const StopNoted&) const { Writer w(out, "stop_noted"); }
+  void operator()(const VerdictReached& c) const {
+    Writer w(out, "verdict_reached");
+    w.text("status", to_string(c.status));
+    w.failure("error", c.error);
+  }
+  void operator()(const GroupTaken&) const { Writer w(out, "group_taken"); }
+  void operator()(const JobExpanded& c) const {
+    Writer w(out, "job_expanded");
+    w.number("job", c.job, -1);
+    w.list("values", c.values);
+  }
+  void operator()(const InstanceStopped& c) const {
+    Writer w(out, "instance_stopped");
+    w.number("job", c.job, -1);
+  }
+  void operator()(const TaskAnswered& c) const {
+    Writer w(out, "task_answered");
+    w.ref(c.ref);
+    w.text("answer", to_string(c.response.answer));
+    w.who(c.response.who);
+    w.text("comment", c.response.comment);
+  }
   void operator()(const JobStarted& c) const {
     Writer w(out, "job_started");
     w.number("job", c.job, -1);
@@ -133,6 +171,7 @@ struct Encode {
     w.ref(c.ref);
     w.text("waits_for", to_string(c.waits_for));
     w.instant("due_us", c.due);
+    w.text("message", c.message);
   }
   void operator()(const TryEnded& c) const {
     Writer w(out, "try_ended");
@@ -149,6 +188,7 @@ struct Encode {
     w.text("status", to_string(c.status));
     w.text("reason", to_string(c.reason));
     w.failure("error", c.error);
+    w.value("outputs", c.outputs);
   }
 };
 
@@ -205,6 +245,12 @@ class Members {
       if (const auto value = from_string<Enum>(as_view(*found))) return *value;
     return wrong(name), fallback;
   }
+  std::vector<Json> list(std::string_view name) {
+    const Json* const found = find(name);
+    if (found && found->is_array()) return {found->get_array().begin(), found->get_array().end()};
+    return wrong(name), std::vector<Json>{};
+  }
+  bool has(std::string_view name) const { return find(name) != nullptr; }
   TaskRef ref() { return {small("job", -1), small("task", -1)}; }
   Who who() {
     return {word("trigger", Trigger::manual), text("user"), text("client"), text("agent"), from_us(number("asked_us"))};
@@ -237,17 +283,46 @@ std::optional<Change> read_change(std::string_view type, Members& m) {
   }
   if (type == "task_waits") {
     const TaskRef ref = m.ref();
-    return TaskWaits{ref, m.word("waits_for", WaitsFor::none), m.instant("due_us")};
+    const WaitsFor waits_for = m.word("waits_for", WaitsFor::none);
+    const auto due = m.instant("due_us");
+    return TaskWaits{ref, waits_for, due, m.text("message")};
   }
   if (type == "task_ended") {
     const TaskRef ref = m.ref();
-    return TaskEnded{ref, m.word("status", WorkStatus::failed), m.word("reason", SkipReason::none), m.failure("error")};
+    TaskEnded c{ref, m.word("status", WorkStatus::failed), m.word("reason", SkipReason::none), m.failure("error")};
+    c.outputs = m.value("outputs");
+    return c;
   }
+  if (type == "task_answered") {
+    TaskAnswered c;
+    c.ref = m.ref();
+    c.response.answer = m.word("answer", Answered::fail);
+    c.response.who = m.who();
+    c.response.comment = m.text("comment");
+    return c;
+  }
+  if (type == "job_expanded") {
+    const int job = m.small("job", -1);
+    return JobExpanded{job, m.list("values")};
+  }
+  if (type == "instance_stopped") return InstanceStopped{m.small("job", -1)};
+  if (type == "verdict_reached") return VerdictReached{m.word("status", RunStatus::success), m.failure("error")};
+  if (type == "group_taken") return GroupTaken{};
   if (type == "job_started") return JobStarted{m.small("job", -1)};
   if (type == "job_ended")
     return JobEnded{m.small("job", -1), m.word("status", WorkStatus::success), m.word("reason", SkipReason::none),
                     m.failure("error")};
-  if (type == "attempt_started") return AttemptStarted{m.small("attempt"), m.small("version"), m.who()};
+  if (type == "attempt_started") {
+    AttemptStarted c;
+    c.attempt = m.small("attempt");
+    c.version = m.small("version");
+    c.who = m.who();
+    if (m.has("from_job")) c.from = TaskRef{m.small("from_job", -1), m.small("from_task", -1)};
+    c.inputs = m.value("inputs");
+    c.vars = m.value("vars");
+    c.env = m.value("env");
+    return c;
+  }
   if (type == "attempt_interrupted")
     return AttemptInterrupted{m.text("message"), m.flag("counted"), from_us(m.number("last_life_us"))};
   if (type == "attempt_held") return AttemptHeld{m.word("waits_for", WaitsFor::none), m.instant("due_us")};

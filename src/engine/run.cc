@@ -8,9 +8,9 @@ namespace {
 
 // The first job that failed, in the file's order, and why.
 FailurePtr failure_of_run(const Step& step) {
-  for (std::size_t j = 0; j < step.s.attempt.jobs.size(); ++j) {
+  for (std::size_t j = 0; j < step.s.plan->jobs.size(); ++j) {
     const JobRun& job = step.s.attempt.jobs[j];
-    if (job.status != WorkStatus::failed) continue;
+    if (job.status != WorkStatus::failed || step.s.plan->jobs[j].job->role != Role::normal) continue;
     const std::string message =
         fmt::format("job {}{}", step.s.plan->jobs[j].job->id, job.error ? ": " + job.error->message : " failed");
     return failure("task_failed", message, job.error ? job.error->cause : Json(nullptr));
@@ -18,12 +18,27 @@ FailurePtr failure_of_run(const Step& step) {
   return nullptr;
 }
 
-void end_attempt(Step& step) {
+Verdict verdict_of(const Step& step) {
+  const RunState& s = step.s;
+  if (s.stop_asked && !s.stop_error) return {RunStatus::cancelled, nullptr};
+  if (s.stop_asked) return {RunStatus::failed, s.stop_error};
+  if (auto error = failure_of_run(step)) return {RunStatus::failed, std::move(error)};
+  return {RunStatus::success, nullptr};
+}
+
+// No job of the file is open: the verdict, then what follows it, then the end.
+void conclude(Step& step) {
   RunState& s = step.s;
-  if (s.stop_asked && !s.stop_error) return step.emit(AttemptEnded{RunStatus::cancelled, nullptr});
-  if (s.stop_asked) return step.emit(AttemptEnded{RunStatus::failed, s.stop_error});
-  if (auto error = failure_of_run(step)) return step.emit(AttemptEnded{RunStatus::failed, std::move(error)});
-  step.emit(AttemptEnded{RunStatus::success, nullptr});
+  if (s.plan->has_reserved && !s.verdict) {
+    Verdict verdict = verdict_of(step);
+    step.emit(VerdictReached{verdict.status, std::move(verdict.error)});
+  }
+  if (s.open_reserved > 0)
+    for (std::size_t j = 0; j < s.plan->jobs.size() && !step.broken(); ++j)
+      if (s.plan->jobs[j].job->role != Role::normal) look_at_job(step, static_cast<int>(j));
+  if (step.broken() || s.open_reserved > 0) return;
+  const Verdict verdict = s.verdict ? *s.verdict : verdict_of(step);
+  step.emit(AttemptEnded{verdict.status, verdict.error});
 }
 
 }  // namespace
@@ -32,12 +47,13 @@ void settle(Step& step) {
   // A list instead of recursion: a chain of ten thousand skipped jobs is walked in place.
   for (std::size_t i = 0; i < step.ready.size() && !step.broken(); ++i) look_at_job(step, step.ready[i]);
   step.ready.clear();
-  if (!step.broken() && step.s.open_jobs == 0 && !is_final(step.s.attempt.status)) end_attempt(step);
+  if (!step.broken() && step.s.open_jobs == 0 && !is_final(step.s.attempt.status)) conclude(step);
 }
 
 void begin_attempt(Step& step) {
-  for (std::size_t j = 0; j < step.s.progress.size(); ++j)
-    if (step.s.progress[j].open_needs == 0 && !is_final(step.s.attempt.jobs[j].status))
+  for (std::size_t j = 0; j < step.s.plan->jobs.size(); ++j)
+    if (step.s.progress[j].open_needs == 0 && !is_final(step.s.attempt.jobs[j].status) &&
+        step.s.plan->jobs[j].job->role == Role::normal)
       step.ready.push_back(static_cast<int>(j));
   settle(step);
 }

@@ -2,6 +2,8 @@
 // changes it, so a run folded from its records and the one that lived through them are equal.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,12 +18,22 @@ namespace pawl::engine {
 
 struct JobProgress {
   int open_needs = 0;            // jobs it needs that are not final
-  int next_task = 0;  // a cursor of advance_job: all tasks before it are final; after a fold it begins at 0
+  int next_task = 0;  // a cursor of advance_job: all tasks before it are final; after a fold it begins at 0.
+                      // Of a job with a matrix: of its instances, all before it have begun
   bool condition_held = false;  // its `if` was evaluated in an earlier attempt, and is not again
   bool needs_failed = false;  // a job it needs failed or was skipped/upstream
   bool ancestor_failed = false;  // any job above it failed
-  bool task_failed = false;  // one of its tasks failed
+  bool task_failed = false;  // one of its tasks failed, and that counts
   bool task_cancelled = false;
+  bool stopping = false;     // an instance: another one failed, nothing but clean-up starts in it
+  int instances_running = 0;  // of a job with a matrix
+  int instances_open = 0;     // those that are not final
+  bool instance_failed = false;
+};
+
+struct Verdict {
+  RunStatus status = RunStatus::success;
+  FailurePtr error;
 };
 
 enum class Slot : std::uint8_t { process, http };
@@ -35,14 +47,18 @@ struct RunState {
   Instant last_at{};  // of the newest record
 
   // All below follows from the records.
-  std::vector<JobProgress> progress;
-  int open_jobs = 0;
+  std::vector<JobProgress> progress;  // by position in attempt.jobs
+  int open_jobs = 0;  // jobs of the file that are not final; instances are counted by their job
+  int open_reserved = 0;  // `on-failure` and `always`, likewise
+  std::optional<Verdict> verdict;  // stored before reserved jobs start; it outlives a crash
   std::set<TaskRef> in_flight;  // tasks with a running try
   std::array<int, slot_kinds> slots_held{};  // in_flight by kind
   std::set<std::pair<Instant, TaskRef>> timers;  // waiting tasks with a due time
   std::set<TaskRef> limited;  // waiting tasks that want a slot
+  std::set<TaskRef> asking;  // waiting tasks that a person has to answer
   std::set<TaskRef> cut_off;  // carried tasks whose try was in flight when the node died
   std::vector<Attempt> past;  // earlier attempts, if they are kept
+  std::map<int, std::shared_ptr<const Workflow>> definitions;  // of all attempts, if they are kept
   bool keep_past = false;
   std::optional<Attempt> carried;  // what the next attempt begins with after an interruption
   std::vector<JobProgress> carried_progress;
@@ -65,16 +81,16 @@ struct RunState {
   const TaskRun& task(TaskRef ref) const {
     return attempt.jobs[static_cast<std::size_t>(ref.job)].tasks[static_cast<std::size_t>(ref.task)];
   }
-  const TaskPlan& plan_of(TaskRef ref) const {
-    return plan->jobs[static_cast<std::size_t>(ref.job)].tasks[static_cast<std::size_t>(ref.task)];
+  const JobPlan& job_plan(int job) const {
+    const int of = attempt.jobs[static_cast<std::size_t>(job)].of;
+    return plan->jobs[static_cast<std::size_t>(of < 0 ? job : of)];
   }
+  const TaskPlan& plan_of(TaskRef ref) const { return job_plan(ref.job).tasks[static_cast<std::size_t>(ref.task)]; }
+  std::string job_name(int job) const { return name_of(*plan->workflow, attempt.jobs, job); }
   bool held() const { return attempt.status == RunStatus::queued && attempt.waits_for != WaitsFor::none; }
 };
 
 inline Slot slot_of(const TaskPlan& task) { return is_http(*task.task) ? Slot::http : Slot::process; }
-
-// How long it waits at most for clean-up after a cancel.
-constexpr Duration cleanup_timeout = std::chrono::minutes(5);
 
 // The next instant at which time alone changes something; nullopt: never.
 std::optional<Instant> next_due(const RunState& state);

@@ -13,7 +13,7 @@ void Step::emit(Change change, const std::shared_ptr<const Plan>& new_plan) {
   }
   for (std::size_t kind = 0; kind < held_before.size(); ++kind)
     limits.used[kind] += s.slots_held[kind] - held_before[kind];
-  if (const auto* ended = std::get_if<JobEnded>(&change))
+  if (const auto* ended = std::get_if<JobEnded>(&change); ended && job(ended->job).of < 0)
     for (const int dependent : plan(ended->job).dependents)
       if (progress(dependent).open_needs == 0) ready.push_back(dependent);
   changes_.push_back(std::move(change));
@@ -25,6 +25,7 @@ void Step::finish() {
   ++s.seq;
   s.last_at = now;
   limits.note_waiting(s);
+  limits.groups.note(s.run);
   if (limits.on_probation == s.run.id && (is_final(s.attempt.status) || s.finished_task)) limits.on_probation.reset();
   if (is_final(s.attempt.status)) limits.wants_probation.erase(s.run.id);
   out.changes.record = RecordRow{s.run.id, s.seq, now, encode(changes_)};

@@ -143,7 +143,7 @@ Result<ProcessInput> process_input(const RunState& state, TaskRef ref, const Tas
   input.grace = action.grace;
   input.want_stdout = plan.want.text;
   auto env = evaluate_env(state.plan->env, context, {});
-  if (env) env = evaluate_env(state.plan->jobs[static_cast<std::size_t>(ref.job)].env, context, std::move(*env));
+  if (env) env = evaluate_env(state.job_plan(ref.job).env, context, std::move(*env));
   if (env) env = evaluate_env(plan.env, context, std::move(*env));
   if (!env) return std::unexpected(env.error());
   input.env = std::move(*env);
@@ -282,6 +282,7 @@ Result<HttpInput> http_input(const TaskPlan& plan, const RunContext& context) {
 
 Result<std::variant<ProcessInput, HttpInput>> resolve(const RunState& state, TaskRef ref, Instant now) {
   const TaskPlan& plan = state.plan_of(ref);
+  if (!has_tries(*plan.task)) return fail(Code::not_found, "a wait or an approval is given nothing", "no_input");
   const RunContext context(state, ref.job, ref.task, now);
   if (is_http(*plan.task)) {
     auto input = http_input(plan, context);
@@ -303,13 +304,11 @@ std::optional<Duration> try_timeout(const Task& task) {
 }  // namespace
 
 std::string idempotency_key(const RunState& state, TaskRef ref) {
-  const auto& job = state.plan->jobs[static_cast<std::size_t>(ref.job)];
-  const std::string& task = job.tasks[static_cast<std::size_t>(ref.task)].task->id;
   std::string name = to_string(state.run.id);
   name += '\n';
-  name += job.job->id;
+  name += state.job_name(ref.job);
   name += '\n';
-  name += task;
+  name += state.plan_of(ref).task->id;
   name += '\n';
   name += std::to_string(state.task(ref).generation);
   return blake2b_hex(name);
@@ -320,32 +319,105 @@ Result<std::variant<ProcessInput, HttpInput>> resolve_input(const RunState& stat
 }
 
 Judged judge(Step& step, int job, int task, const Condition& condition, RunContext::Status status) {
-  if (!condition.has_status && !status.success) return {Verdict::upstream, nullptr};
-  if (!condition.expression) return {Verdict::yes, nullptr};
+  if (!condition.has_status && !status.success) return {Held::upstream, nullptr};
+  if (!condition.expression) return {Held::yes, nullptr};
   RunContext context(step.s, job, task, step.now);
   context.set_status(status);
   const auto held = expression::evaluate_condition(*condition.expression, context);
   if (!held) {
     const bool named = held.error().name == "secret_missing";
-    return {Verdict::failed, failure(named ? held.error().name : "condition_error", "if: " + held.error().message)};
+    return {Held::failed, failure(named ? held.error().name : "condition_error", "if: " + held.error().message)};
   }
-  return {*held ? Verdict::yes : Verdict::no, nullptr};
+  return {*held ? Held::yes : Held::no, nullptr};
+}
+
+namespace {
+
+bool cannot_start(Step& step, TaskRef ref, const Error& error, std::string_view where) {
+  end_task(step, ref, WorkStatus::failed, SkipReason::none, of_error(error, where));
+  return false;
+}
+
+// An instant as `until` may name it: RFC 3339, or Unix seconds.
+Result<Instant> instant_of(const Json& value) {
+  if (value.is_string()) {
+    auto instant = parse_rfc3339(as_view(value));
+    if (!instant) return fail(Code::invalid, fmt::format("'{}' is no RFC 3339 time", as_view(value)));
+    return instant;
+  }
+  constexpr double latest = 253'402'300'799;  // the end of the year 9999
+  const double seconds = value.is_int64()    ? static_cast<double>(value.get_int64())
+                         : value.is_double() ? value.get_double()
+                                             : -1;
+  if (!(seconds >= 0 && seconds <= latest))
+    return fail(Code::invalid, fmt::format("{} is no time: write RFC 3339 or Unix seconds", to_text(value)));
+  return from_us(static_cast<std::int64_t>(seconds * 1e6));
+}
+
+Result<Instant> end_of_wait(const WaitPlan& wait, const RunContext& context, Instant now) {
+  if (!wait.until.parts().empty()) {
+    auto value = expression::evaluate(wait.until, context);
+    if (!value) return std::unexpected(value.error());
+    return instant_of(value->value_or(Json(nullptr)));
+  }
+  const auto text = expression::evaluate_text(wait.duration, context);
+  if (!text) return std::unexpected(text.error());
+  const auto duration = parse_duration(*text);
+  if (!duration) return std::unexpected(duration.error());
+  return now + *duration;
+}
+
+bool start_wait(Step& step, TaskRef ref, const WaitPlan& wait) {
+  const RunContext context(step.s, ref.job, ref.task, step.s.task(ref).generation_started.value_or(step.now));
+  const auto due = end_of_wait(wait, context, step.now);
+  if (!due) return cannot_start(step, ref, due.error(), "wait");
+  if (*due <= step.now) {
+    step.emit(TaskEnded{ref, WorkStatus::success, SkipReason::none, nullptr});
+    return false;
+  }
+  step.emit(TaskWaits{ref, WaitsFor::timer, *due, {}});
+  return true;
+}
+
+bool start_approval(Step& step, TaskRef ref, const ApprovalPlan& approval) {
+  const auto& action = std::get<ApprovalAction>(step.s.plan_of(ref).task->action);
+  const RunContext context(step.s, ref.job, ref.task, step.s.task(ref).generation_started.value_or(step.now));
+  auto message = expression::evaluate_text(approval.message, context);
+  if (!message) return cannot_start(step, ref, message.error(), "approval");
+  std::optional<Instant> expires;
+  if (action.expires) expires = step.now + *action.expires;
+  step.emit(TaskWaits{ref, WaitsFor::approval, expires, std::move(*message)});
+  return true;
+}
+
+}  // namespace
+
+void task_is_due(Step& step, TaskRef ref) {
+  const Task& task = *step.s.plan_of(ref).task;
+  if (std::holds_alternative<WaitAction>(task.action)) {
+    step.emit(TaskEnded{ref, WorkStatus::success, SkipReason::none, nullptr});
+  } else if (const auto* approval = std::get_if<ApprovalAction>(&task.action)) {
+    end_task(step, ref, WorkStatus::failed, SkipReason::none,
+             failure("approval_expired", fmt::format("nobody answered within {}", to_text(*approval->expires))));
+  } else if (start_task(step, ref)) {
+    return;
+  }
+  advance(step, ref.job);
 }
 
 bool start_task(Step& step, TaskRef ref) {
   RunState& s = step.s;
   const TaskPlan& plan = s.plan_of(ref);
   const TaskRun& task = s.task(ref);
+  if (const auto* wait = std::get_if<WaitPlan>(&plan.action)) return start_wait(step, ref, *wait);
+  if (const auto* approval = std::get_if<ApprovalPlan>(&plan.action)) return start_approval(step, ref, *approval);
   if (!step.limits.may_take(slot_of(plan), s.run.id)) {
     if (task.status != WorkStatus::waiting || task.waits_for != WaitsFor::limit)
-      step.emit(TaskWaits{ref, WaitsFor::limit, std::nullopt});
+      step.emit(TaskWaits{ref, WaitsFor::limit, std::nullopt, {}});
     return true;
   }
   auto input = resolve(s, ref, task.generation_started.value_or(step.now));
-  if (!input) {
-    end_task(step, ref, WorkStatus::failed, SkipReason::none, of_error(input.error(), "input"));
-    return false;
-  }
+  if (!input) return cannot_start(step, ref, input.error(), "input");
   step.emit(TaskStarted{ref, task.last_try + 1});
   if (step.broken()) return true;
   StartTask command;
@@ -354,7 +426,7 @@ bool start_task(Step& step, TaskRef ref) {
   command.attempt = s.attempt.number;
   command.try_number = task.last_try;
   command.workflow = s.run.workflow;
-  command.job = step.plan(ref.job).job->id;
+  command.job = s.job_name(ref.job);
   command.task = plan.task->id;
   command.run_number = s.run.number;
   command.trace_id = s.run.trace_id;
@@ -419,14 +491,14 @@ void finish_try(Step& step, const TaskFinished& event) {
     end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
   } else if (status != TryStatus::success) {
     const Retry& retry = plan.task->retry;
-    if (!s.stop_asked && task.failed_tries <= retry.max) {
+    if (!is_stopping(step, ref.job) && task.failed_tries <= retry.max) {
       const Duration delay = retry_delay(retry, task.failed_tries, jitter_seed(s, ref, event.try_number));
-      step.emit(TaskWaits{ref, WaitsFor::retry, step.now + delay});
+      step.emit(TaskWaits{ref, WaitsFor::retry, step.now + delay, {}});
       return settle(step);
     }
     end_task(step, ref, WorkStatus::failed, SkipReason::none, error);
   }
-  advance_job(step, ref.job);
+  advance(step, ref.job);
   settle(step);
 }
 

@@ -14,11 +14,13 @@ void on_timer(Step& step) {
       if (s.attempt.waits_for != WaitsFor::limit) step.emit(AttemptHeld{WaitsFor::limit, std::nullopt});
       return;
     }
+    if (!admit(step)) return;
     step.emit(AttemptHeld{});
     return begin_attempt(step);
   }
   if (s.stop_asked) {
-    if (!s.stop_hard && *s.stop_at + cleanup_timeout <= step.now) stop_run(step, s.attempt.who, true, s.stop_error);
+    if (!s.stop_hard && *s.stop_at + s.plan->workflow->cleanup_timeout <= step.now)
+      stop_run(step, s.attempt.who, true, s.stop_error);
     return;
   }
   const Duration limit = s.plan->workflow->timeout;
@@ -26,10 +28,8 @@ void on_timer(Step& step) {
     return stop_run(step, s.attempt.who, false,
                     failure("timeout", fmt::format("the run took longer than {}", to_text(limit))));
   }
-  while (!s.timers.empty() && s.timers.begin()->first <= step.now && !step.broken()) {
-    const TaskRef ref = s.timers.begin()->second;
-    if (!start_task(step, ref)) advance_job(step, ref.job);
-  }
+  while (!s.timers.empty() && s.timers.begin()->first <= step.now && !step.broken())
+    task_is_due(step, s.timers.begin()->second);
   settle(step);
 }
 

@@ -14,7 +14,13 @@ void walk(const Node& node, const Visit& visit) {
   for (const Node& child : node.children) walk(child, visit);
 }
 
-Reference reference_of(const Node& node) { return {node.names, node.begin, node.steps.empty()}; }
+Reference reference_of(const Node& node) {
+  Reference reference{node.names, node.begin, node.steps.empty(), {}};
+  if (!node.steps.empty() && node.steps[0].kind == Step::Kind::every)
+    for (std::size_t i = 1; i < node.steps.size() && node.steps[i].kind == Step::Kind::member; ++i)
+      reference.of_every.push_back(node.steps[i].name);
+  return reference;
+}
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 

@@ -44,6 +44,7 @@ struct Reference {
   std::vector<std::string> path;
   std::size_t offset = 0;  // of its first name
   bool whole = true;  // false: something dynamic follows, so more than the path may be read
+  std::vector<std::string> of_every;  // where `.*` follows: the fixed names behind it
 };
 
 // One expression, without the `${{ }}` around it.

@@ -80,6 +80,7 @@ struct ResumeRequested {
   RunId run;
   bool with_current = false;  // the workflow's newest version
   bool force = false;  // … and done tasks that cannot be matched run again
+  Json inputs;  // with_current: the run\'s, as the newest version reads them; the driver fills them in
   Who who;
 };
 

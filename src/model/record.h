@@ -19,7 +19,7 @@ struct AttemptStarted {
   int version = 0;
   Who who;
   std::optional<TaskRef> from;  // a rerun: from this task on, and all that needs its job; task -1: the whole job
-  std::shared_ptr<const Json> vars, env;  // resolved anew, if a person took another version
+  std::shared_ptr<const Json> inputs, vars, env;  // anew, if a person took another version
 };
 // The attempt was cut off by the death of its node: its open tries are `interrupted`, what had begun is
 // `failed`/interrupted, the rest `skipped`/interrupted.

@@ -68,9 +68,6 @@ struct Try {
   FailurePtr error;
 };
 
-// What a person said to a task that waited for it.
-enum class Answered : std::uint8_t { approved, rejected, done, rerun, fail };
-
 struct Response {
   Answered answer = Answered::approved;
   Who who;

@@ -38,6 +38,10 @@ struct Names<Trigger> {
   static constexpr auto list = std::to_array<std::string_view>(
       {"manual", "api", "schedule", "webhook", "workflow", "late", "recovery", "resume", "rerun"});
 };
+template <>
+struct Names<Answered> {
+  static constexpr auto list = std::to_array<std::string_view>({"approved", "rejected", "done", "rerun", "fail"});
+};
 
 template <class Enum>
 std::string_view name(Enum value) {
@@ -54,6 +58,7 @@ std::string_view to_string(TryStatus status) { return name(status); }
 std::string_view to_string(SkipReason reason) { return name(reason); }
 std::string_view to_string(WaitsFor waits_for) { return name(waits_for); }
 std::string_view to_string(Trigger trigger) { return name(trigger); }
+std::string_view to_string(Answered answer) { return name(answer); }
 
 template <class Enum>
 std::optional<Enum> from_string(std::string_view text) {
@@ -69,5 +74,6 @@ template std::optional<TryStatus> from_string(std::string_view);
 template std::optional<SkipReason> from_string(std::string_view);
 template std::optional<WaitsFor> from_string(std::string_view);
 template std::optional<Trigger> from_string(std::string_view);
+template std::optional<Answered> from_string(std::string_view);
 
 }  // namespace pawl

@@ -22,6 +22,9 @@ enum class SkipReason : std::uint8_t { none, condition, upstream, done, interrup
 enum class WaitsFor : std::uint8_t { none, timer, retry, approval, release, child, group, limit, node };
 enum class Trigger : std::uint8_t { manual, api, schedule, webhook, workflow, late, recovery, resume, rerun };
 
+// What a person said to a task that waited for it.
+enum class Answered : std::uint8_t { approved, rejected, done, rerun, fail };
+
 constexpr bool is_final(RunStatus s) {
   return s == RunStatus::success || s == RunStatus::failed || s == RunStatus::cancelled;
 }
@@ -36,6 +39,7 @@ std::string_view to_string(TryStatus status);
 std::string_view to_string(SkipReason reason);  // empty for none
 std::string_view to_string(WaitsFor waits_for);  // empty for none
 std::string_view to_string(Trigger trigger);
+std::string_view to_string(Answered answer);
 
 // The enumerator spelled so; nullopt for any other text. Empty text is `none` where there is one.
 template <class Enum>

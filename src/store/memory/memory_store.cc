@@ -120,6 +120,8 @@ class Changes {
     to.error = from.error;
     to.started_at = from.started_at;
     to.finished_at = from.finished_at;
+    to.group_since = from.group_since;
+    to.group_held = from.group_held;
   }
 
   void set_changing(const Run& from, Run& to) {
@@ -188,6 +190,11 @@ Run without_values(const Run& run) {
   brief.created_at = run.created_at;
   brief.started_at = run.started_at;
   brief.finished_at = run.finished_at;
+  brief.group = run.group;
+  brief.group_limit = run.group_limit;
+  brief.group_cancels = run.group_cancels;
+  brief.group_since = run.group_since;
+  brief.group_held = run.group_held;
   return brief;
 }
 

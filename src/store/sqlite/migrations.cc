@@ -92,7 +92,16 @@ CREATE TABLE node (
 INSERT INTO node (one, epoch) VALUES (1, 0);
 )sql";
 
-constexpr auto all = std::to_array<Migration>({{1, version_1}});
+// The place of a run in its concurrency group, in the row: at a start all places are known without a look at records.
+constexpr const char* version_2 = R"sql(
+ALTER TABLE runs ADD COLUMN group_name TEXT;
+ALTER TABLE runs ADD COLUMN group_limit INTEGER;
+ALTER TABLE runs ADD COLUMN group_cancels INTEGER;
+ALTER TABLE runs ADD COLUMN group_since_us INTEGER;
+ALTER TABLE runs ADD COLUMN group_held INTEGER;
+)sql";
+
+constexpr auto all = std::to_array<Migration>({{1, version_1}, {2, version_2}});
 
 }  // namespace
 

@@ -91,6 +91,11 @@ Result<Run> read_run(const Statement& statement) {
   run.started_at = row.optional_instant();
   run.finished_at = row.optional_instant();
   run.error = row.failure();
+  run.group = row.text();
+  run.group_limit = row.small("group_limit");
+  run.group_cancels = row.integer() != 0;
+  run.group_since = row.optional_instant();
+  run.group_held = row.integer() != 0;
   if (row.error()) return std::unexpected(*row.error());
   return run;
 }

@@ -14,8 +14,9 @@ namespace pawl::store {
 // The columns that read_run() expects, in its order, from `runs`.
 inline constexpr std::string_view run_columns =
     "id, workflow, number, version, trace_id, status, waits_for, due_us, attempt, who_trigger, who_user, who_client, "
-    "who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error";
-inline constexpr int run_column_count = 18;
+    "who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error, group_name, group_limit, "
+    "group_cancels, group_since_us, group_held";
+inline constexpr int run_column_count = 23;
 
 // All but inputs, vars and env. Error: corrupt, naming table, run and column.
 Result<Run> read_run(const Statement& row);

@@ -56,13 +56,15 @@ Result<void> SqliteWriter::prepare() {
       {&sql_.run,
        "INSERT INTO runs (id, workflow, number, version, trace_id, status, waits_for, due_us, attempt, who_trigger, "
        "who_user, "
-       "who_client, who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error) "
-       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"},
+       "who_client, who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error, group_name, "
+       "group_limit, group_cancels, group_since_us, group_held) "
+       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
+       "?23)"},
       {&sql_.values, "INSERT INTO run_values (row, inputs, vars, env) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.start_key, "INSERT INTO start_keys (workflow, key, body_hash, run, at_us) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&sql_.update,
        "UPDATE runs SET status = ?2, waits_for = ?3, due_us = ?4, attempt = ?5, version = ?6, started_at_us = ?7, "
-       "finished_at_us = ?8, error = ?9 WHERE id = ?1"},
+       "finished_at_us = ?8, error = ?9, group_since_us = ?10, group_held = ?11 WHERE id = ?1"},
       {&sql_.record, "INSERT INTO events (run, seq, at_us, body) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.heartbeat, "UPDATE node SET heartbeat_us = ?1"},
   };
@@ -195,6 +197,12 @@ Result<void> SqliteWriter::insert_run(const Run& run) {
   sql.bind(16, run.started_at);
   sql.bind(17, run.finished_at);
   sql.bind_optional(18, error_);
+  sql.bind_optional(19, run.group);
+  const bool grouped = !run.group.empty();
+  grouped ? sql.bind(20, run.group_limit) : sql.bind_null(20);
+  grouped ? sql.bind(21, run.group_cancels ? 1 : 0) : sql.bind_null(21);
+  sql.bind(22, run.group_since);
+  grouped ? sql.bind(23, run.group_held ? 1 : 0) : sql.bind_null(23);
   if (auto done = sql.run(); !done) return done;
   if (run.inputs.is_null() && run.vars.is_null() && run.env.is_null()) return {};
 
@@ -222,6 +230,8 @@ Result<void> SqliteWriter::update_run(const Run& run) {
   sql.bind(7, run.started_at);
   sql.bind(8, run.finished_at);
   sql.bind_optional(9, error_);
+  sql.bind(10, run.group_since);
+  run.group.empty() ? sql.bind_null(11) : sql.bind(11, run.group_held ? 1 : 0);
   if (auto done = sql.run(); !done) return done;
   if (connection_->changed_rows() == 0) return fail(Code::conflict, "is not stored");
   return {};

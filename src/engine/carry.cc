@@ -1,0 +1,258 @@
+#include "engine/carry.h"
+
+namespace pawl::engine {
+namespace {
+
+std::size_t at_index(int position) { return static_cast<std::size_t>(position); }
+
+// A verdict as it shows in the next attempt: success is done there.
+void carry_verdict(JobRun& job, int attempt) {
+  if (job.status == WorkStatus::success) {
+    job.status = WorkStatus::skipped;
+    job.reason = SkipReason::done;
+    job.done_in_attempt = attempt;
+  }
+}
+void carry_verdict(TaskRun& task, int attempt) {
+  if (task.status == WorkStatus::success) {
+    task.status = WorkStatus::skipped;
+    task.reason = SkipReason::done;
+    task.done_in_attempt = attempt;
+  }
+  task.tries.clear();
+  task.started_at.reset();
+  task.finished_at.reset();
+}
+
+// Back to the beginning, in the same generation: what it did before stays known by its number of tries.
+void begin_again(TaskRun& task) {
+  task.status = WorkStatus::pending;
+  task.reason = SkipReason::none;
+  task.waits_for = WaitsFor::none;
+  task.due.reset();
+  task.done_in_attempt = 0;
+  task.tries.clear();
+  task.error.reset();
+  task.message.clear();
+  task.response.reset();
+  task.started_at.reset();
+  task.finished_at.reset();
+}
+// The recorded result is thrown away: new key, new now(), new budget.
+void new_generation(TaskRun& task) {
+  if (task.last_try > 0 || task.generation_started) ++task.generation;
+  begin_again(task);
+  task.generation_started.reset();
+  task.failed_tries = 0;
+  task.outputs.reset();
+  task.preview.reset();
+}
+// A person asked: the budget is fresh.
+void begin_afresh(TaskRun& task) {
+  begin_again(task);
+  task.failed_tries = 0;
+  // A wait or an approval that has ended is asked for anew.
+}
+
+void begin_again(JobRun& job) {
+  job.status = WorkStatus::pending;
+  job.reason = SkipReason::none;
+  job.done_in_attempt = 0;
+  job.error.reset();
+  job.started_at.reset();
+  job.finished_at.reset();
+}
+
+// Needs before their dependents.
+std::vector<int> in_order_of_needs(const Plan& plan) {
+  std::vector<int> order, open(plan.jobs.size(), 0);
+  for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
+    open[j] = static_cast<int>(plan.jobs[j].job->needs.size());
+    if (open[j] == 0) order.push_back(static_cast<int>(j));
+  }
+  for (std::size_t i = 0; i < order.size(); ++i)
+    for (const int dependent : plan.jobs[at_index(order[i])].dependents)
+      if (--open[at_index(dependent)] == 0) order.push_back(dependent);
+  return order;
+}
+
+// The tasks of a job, or of one instance, of another version: those of the same explicit id with what they hold; those
+// that only share a name begin a new generation, because the name may mean other work now.
+std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now) {
+  std::vector<TaskRun> tasks(now.tasks.size());
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    const auto found = before.task_index.find(now.tasks[t].task->id);
+    if (found == before.task_index.end()) continue;
+    tasks[t] = old[at_index(found->second)];
+    if (!now.tasks[t].task->explicit_id || !before.tasks[at_index(found->second)].task->explicit_id)
+      new_generation(tasks[t]);
+  }
+  return tasks;
+}
+
+std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
+  const Plan& before = *state.plan;
+  std::vector<JobRun> jobs = fresh_jobs(now);
+  for (std::size_t j = 0; j < now.jobs.size(); ++j) {
+    const auto found = before.job_index.find(now.jobs[j].job->id);
+    if (found == before.job_index.end()) continue;
+    const JobRun& old = state.attempt.jobs[at_index(found->second)];
+    const JobPlan& old_plan = before.jobs[at_index(found->second)];
+    const bool both_plain = !old_plan.job->matrix && !now.jobs[j].job->matrix;
+    const bool both_many = old_plan.job->matrix && now.jobs[j].job->matrix;
+    if (both_plain) {
+      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j]);
+      jobs[j] = old;
+      jobs[j].tasks = std::move(tasks);
+    } else if (both_many) {
+      // Its list is made anew; instances of the same key are found again by it.
+      for (const JobRun& instance : state.attempt.jobs) {
+        if (instance.of != found->second) continue;
+        JobRun kept = instance;
+        kept.of = static_cast<int>(j);
+        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j]);
+        jobs.push_back(std::move(kept));
+      }
+    }
+    bool all_done = !now.jobs[j].job->matrix;
+    for (const TaskRun& task : jobs[j].tasks) all_done = all_done && (is_final(task.status) || is_done(task));
+    if (!all_done || !is_final(jobs[j].status)) begin_again(jobs[j]);
+  }
+  return jobs;
+}
+
+}  // namespace
+
+std::vector<JobRun> fresh_jobs(const Plan& plan) {
+  std::vector<JobRun> jobs(plan.jobs.size());
+  for (std::size_t j = 0; j < jobs.size(); ++j)
+    if (!plan.jobs[j].job->matrix) jobs[j].tasks.assign(plan.jobs[j].tasks.size(), TaskRun{});
+  return jobs;
+}
+
+bool is_done(const TaskRun& task) {
+  return task.status == WorkStatus::success || (task.status == WorkStatus::skipped && task.reason == SkipReason::done);
+}
+bool is_done(const JobRun& job) {
+  return job.status == WorkStatus::success || (job.status == WorkStatus::skipped && job.reason == SkipReason::done);
+}
+
+bool failure_counts(const TaskPlan& plan, const TaskRun& task) {
+  return task.status == WorkStatus::failed && !plan.task->continue_on_error;
+}
+
+void carry_over_interruption(RunState& state) {
+  Attempt next;
+  next.jobs = state.attempt.jobs;
+  state.carried_cut_off.clear();
+  state.carried_progress.assign(next.jobs.size(), JobProgress{});
+  const int number = state.attempt.number;
+  for (std::size_t j = 0; j < next.jobs.size(); ++j) {
+    JobRun& job = next.jobs[j];
+    if (is_final(job.status)) {
+      carry_verdict(job, number);
+      for (TaskRun& task : job.tasks) carry_verdict(task, number);
+      continue;
+    }
+    const bool begun = job.status == WorkStatus::running || state.progress[j].condition_held;
+    state.carried_progress[j].condition_held = begun;
+    begin_again(job);
+    const bool whole = begun && state.job_plan(static_cast<int>(j)).job->resume == ResumeAt::job;
+    for (std::size_t t = 0; t < job.tasks.size(); ++t) {
+      TaskRun& task = job.tasks[t];
+      const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
+      if (whole) {
+        new_generation(task);
+      } else if (is_final(task.status)) {
+        carry_verdict(task, number);
+      } else if (task.status == WorkStatus::waiting) {
+        task.tries.clear();  // its due time stays
+        task.started_at.reset();
+      } else {
+        if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
+        begin_again(task);
+      }
+    }
+  }
+  state.carried = std::move(next);
+}
+
+std::vector<JobRun> carry_over_resume(const RunState& state, const std::shared_ptr<const Plan>& plan,
+                                      std::optional<TaskRef> from) {
+  std::vector<JobRun> jobs =
+      plan == state.plan || plan->version == state.attempt.version ? state.attempt.jobs : match_version(state, *plan);
+  const int number = state.attempt.number;
+  // What becomes of a job: it stays, what is not done of it runs again, or all of it is thrown away.
+  enum class Fate : char { stays, goes_on, anew };
+  std::vector<Fate> fates(plan->jobs.size(), Fate::stays);
+  const int first = !from ? -1 : jobs[at_index(from->job)].of < 0 ? from->job : jobs[at_index(from->job)].of;
+  for (const int position : in_order_of_needs(*plan)) {
+    const std::size_t j = at_index(position);
+    JobRun& job = jobs[j];
+    Fate fate = is_done(job) ? Fate::stays : Fate::goes_on;
+    if (job.status == WorkStatus::skipped && job.reason == SkipReason::condition) fate = Fate::stays;
+    for (const int need : plan->jobs[j].job->needs) {
+      const Fate before = fates[at_index(need)];
+      if (before == Fate::anew || (need == first && first >= 0)) fate = Fate::anew;
+      if (before == Fate::goes_on && fate == Fate::stays && !is_done(job)) fate = Fate::goes_on;
+    }
+    // What follows the verdict follows it again.
+    if (plan->jobs[j].job->role != Role::normal) fate = Fate::anew;
+    if (position == first && from->task < 0 && from->job == first)
+      fate = Fate::anew;
+    else if (position == first && fate == Fate::stays)
+      fate = Fate::goes_on;
+    fates[j] = fate;
+
+    const auto look_at_tasks = [&](JobRun& run, int run_position) {
+      const bool is_first = from && from->job == run_position;
+      for (std::size_t t = 0; t < run.tasks.size(); ++t) {
+        TaskRun& task = run.tasks[t];
+        if (fate == Fate::anew || (is_first && static_cast<int>(t) >= from->task))
+          new_generation(task);
+        else if (fate == Fate::stays || is_done(task))
+          carry_verdict(task, number);
+        else
+          begin_afresh(task);
+      }
+    };
+    if (fate == Fate::stays)
+      carry_verdict(job, number);
+    else
+      begin_again(job);
+    look_at_tasks(job, position);
+    // Instances, also those that are in no list at present.
+    for (std::size_t i = plan->jobs.size(); i < jobs.size(); ++i) {
+      JobRun& instance = jobs[i];
+      if (instance.of != position) continue;
+      const bool is_first = from && from->job == static_cast<int>(i);
+      if (fate == Fate::stays || (fate == Fate::goes_on && is_done(instance) && !is_first)) {
+        carry_verdict(instance, number);
+        for (TaskRun& task : instance.tasks) carry_verdict(task, number);
+      } else {
+        begin_again(instance);
+        look_at_tasks(instance, static_cast<int>(i));
+      }
+    }
+    if (fate == Fate::anew) {
+      job.instances.clear();
+      job.expanded = false;
+    }
+  }
+  return jobs;
+}
+
+std::vector<std::string> unmatched(const RunState& state, const Plan& plan) {
+  std::vector<std::string> names;
+  for (std::size_t j = 0; j < state.attempt.jobs.size(); ++j) {
+    const JobRun& job = state.attempt.jobs[j];
+    const JobPlan& before = state.job_plan(static_cast<int>(j));
+    if (before.job->role != Role::normal || !plan.job_index.contains(before.job->id)) continue;
+    for (std::size_t t = 0; t < job.tasks.size(); ++t)
+      if (is_done(job.tasks[t]) && !before.tasks[t].task->explicit_id)
+        names.push_back(state.job_name(static_cast<int>(j)) + "/" + before.tasks[t].task->id);
+  }
+  return names;
+}
+
+}  // namespace pawl::engine

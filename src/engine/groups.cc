@@ -1,0 +1,75 @@
+#include "engine/groups.h"
+
+namespace pawl::engine {
+
+void Groups::note(const Run& run) {
+  if (run.group.empty() || is_final(run.status)) return forget(run.id);
+  const Instant since = run.group_since.value_or(run.created_at);
+  if (const auto found = members_.find(run.id);
+      found != members_.end() && found->second.holds == run.group_held && found->second.since == since)
+    return;
+  forget(run.id);
+  members_.emplace(run.id, Member{run.group, since, run.group_held});
+  Group& group = groups_[run.group];
+  if (run.group_held) {
+    group.holders.insert(run.id);
+  } else {
+    group.queue.emplace(std::pair(since, run.id), Waiter{run.group_limit, run.group_cancels});
+    ++waiting_;
+  }
+  settle(run.group);
+}
+
+void Groups::forget(RunId run) {
+  const auto found = members_.find(run);
+  if (found == members_.end()) return;
+  const Member member = found->second;
+  members_.erase(found);
+  Group& group = groups_[member.group];
+  group.told.erase(run);
+  if (member.holds) {
+    group.holders.erase(run);
+  } else {
+    waiting_ -= group.queue.erase({member.since, run});
+    group.told.clear();  // what was told may not have been stored; being told twice changes nothing
+  }
+  settle(member.group);
+  if (group.holders.empty() && group.queue.empty()) groups_.erase(member.group);
+}
+
+bool Groups::may_take(const Run& run) const {
+  const auto found = groups_.find(run.group);
+  if (found == groups_.end()) return true;
+  const Group& group = found->second;
+  if (group.holders.size() >= static_cast<std::size_t>(run.group_limit)) return false;
+  return group.queue.empty() || group.queue.begin()->first.second == run.id;
+}
+
+std::vector<RunId> Groups::to_cancel(const std::string& name) {
+  std::vector<RunId> runs;
+  Group& group = groups_[name];
+  for (const RunId run : group.holders)
+    if (group.told.insert(run).second) runs.push_back(run);
+  settle(name);
+  return runs;
+}
+
+std::optional<RunId> Groups::first_of(const std::string& group) const {
+  return groups_.at(group).queue.begin()->first.second;
+}
+
+void Groups::settle(const std::string& name) {
+  const Group& group = groups_.at(name);
+  bool ready = false;
+  if (!group.queue.empty()) {
+    const Waiter& first = group.queue.begin()->second;
+    ready = group.holders.size() < static_cast<std::size_t>(first.limit) ||
+            (first.cancels && group.told.size() < group.holders.size());
+  }
+  if (ready)
+    ready_.insert(name);
+  else
+    ready_.erase(name);
+}
+
+}  // namespace pawl::engine
