@@ -1,4 +1,0 @@
-#include "definition/definition.h"
-namespace pawl::definition {
-std::string_view schema() { return "{}"; }
-}  // namespace pawl::definition
