@@ -15,6 +15,7 @@ namespace {
 void settle_spelling(Workflow& workflow) {
   for (Job& job : workflow.jobs) {
     job.condition = bare_expression(job.condition);
+    if (job.matrix) job.matrix->expression = bare_expression(job.matrix->expression);
     for (Task& task : job.tasks) {
       task.condition = bare_expression(task.condition);
       if (auto* http = std::get_if<HttpAction>(&task.action); http && !http->success_when.empty())
@@ -34,6 +35,7 @@ std::expected<Parsed, std::vector<Problem>> parse(std::string_view text) {
   check_expressions(reader, workflow);
   if (reader.failed()) return std::unexpected(reader.take_problems());
   settle_spelling(workflow);
+  sort_by_place(reader.warnings);
   return Parsed{std::move(workflow), std::move(reader.warnings)};
 }
 

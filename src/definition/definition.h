@@ -26,6 +26,9 @@ struct Parsed {
 
 constexpr std::size_t max_text = 1 << 20;
 constexpr std::size_t max_tasks = 10'000;
+constexpr std::size_t max_axes = 10;
+constexpr std::size_t max_combinations = 10'000;  // of a matrix that the file spells out
+constexpr std::size_t max_task_runs = 100'000;  // tasks of a run, those of all instances that the file spells out
 
 // In order of line and column; never empty when it fails.
 std::expected<Parsed, std::vector<Problem>> parse(std::string_view text);
@@ -38,7 +41,11 @@ std::string to_text(const Problem& problem, std::string_view file);
 std::expected<Json, std::vector<std::string>> check_inputs(const Workflow& workflow, const Json& given,
                                                            bool from_text = false);
 
-// The definition with all defaults, as the API shows it.
+// The definition with all defaults, as the API shows it. It is a definition of the same workflow again.
 Json to_json(const Workflow& workflow);
+
+// JSON Schema 2020-12 of the workflow file, for editors. What the schema cannot say (names in expressions, cycles, …)
+// only parse() finds.
+std::string_view schema();
 
 }  // namespace pawl::definition

@@ -194,208 +194,135 @@ jobs:
 )");
 }
 
-struct Case {
-  std::string_view text;
-  int line, column;
-  std::string_view message, hint;
+constexpr std::string_view whole = R"(
+name: whole
+concurrency: {group: "g-${{ inputs.tag }}", limit: 2, on-conflict: cancel-running}
+retention: 30d
+cleanup-timeout: 90s
+keep-going: true
+recover: {then: hold}
+defaults: {retry: 2, timeout: 30s}
+inputs: {tag: {}, list: {type: list}}
+on-failure:
+  - run: echo "${{ run.error.message }} ${{ run.error.code }} ${{ jobs.sum.status }}"
+always:
+  - {id: bye, http: {url: "http://a", json: {outcome: "${{ run.outcome }}"}}}
+jobs:
+  test:
+    matrix:
+      python: [3.10, 3.9, "3.11", 4, 1e3]
+      os: [linux, mac]
+      slow: [true, false]
+      exclude:
+        - {os: mac, python: 3.10}
+        - {slow: true}
+    max-parallel: 3
+    fail-fast: false
+    keep-going: false
+    env: {PYTHON: "${{ matrix.python }}"}
+    tasks:
+      - {id: unit, run: "echo ${{ matrix.os }}", if: "!matrix.slow", on-crash: hold, continue-on-error: true}
+  listed:
+    needs: test
+    matrix: "${{ inputs.list }}"
+    tasks: [{run: "echo ${{ matrix.anything }}"}]
+  sum:
+    needs: [test, listed]
+    tasks:
+      - run: echo "${{ join(jobs.test.instances.*.tasks.unit.outputs.n) }} ${{ length(jobs.listed.instances) }}"
+      - {id: ask, approval: {message: "Publish ${{ inputs.tag }}?", expires: 3d}}
+      - approval: true
+      - approval: {}
+      - approval:
+      - {run: "echo ${{ tasks.ask.outputs.approved_by }} ${{ tasks.ask.outputs.comment }}"}
+      - {wait: 10m, continue-on-error: true}
+      - {wait: "${{ inputs.tag }}"}
+      - {wait: {until: "2026-11-23T08:00:00+09:00"}}
+      - {wait: {until: 1795420800}}
+      - {wait: {until: "${{ tasks.ask.outputs.comment }}"}}
+)";
 
-  friend void PrintTo(const Case& wrong, std::ostream* out) {
-    *out << wrong.line << ':' << wrong.column << ": " << wrong.message;
-  }
-};
-
-// Each text holds exactly one problem.
-class OneProblem : public testing::TestWithParam<Case> {};
-
-#define JOB "jobs: {j: {tasks: [{run: x}]}}\n"
-#define NAMED "name: a\n" JOB
-#define TASK(rest) "name: a\njobs:\n  j:\n    tasks:\n      - " rest
-
-TEST_P(OneProblem, IsFoundAtItsPlaceWithWhatToDo) {
-  const Case& wrong = GetParam();
-  const auto parsed = parse(wrong.text);
-  ASSERT_FALSE(parsed) << wrong.text;
-  std::string all;
-  for (const Problem& problem : parsed.error()) all += to_text(problem, "file") + "\n";
-  ASSERT_EQ(parsed.error().size(), 1U) << wrong.text << all;
-  const Problem& problem = parsed.error()[0];
-  EXPECT_EQ(problem.line, wrong.line) << wrong.text << all;
-  EXPECT_EQ(problem.column, wrong.column) << wrong.text << all;
-  EXPECT_THAT(problem.message, HasSubstr(wrong.message)) << wrong.text;
-  EXPECT_THAT(problem.hint, HasSubstr(wrong.hint)) << wrong.text;
+TEST(Definition, WhatAWorkflowSaysOfItsRunsIsRead) {
+  const Workflow workflow = must_parse(whole);
+  ASSERT_TRUE(workflow.concurrency);
+  EXPECT_EQ(workflow.concurrency->group, "g-${{ inputs.tag }}");
+  EXPECT_EQ(workflow.concurrency->limit, 2);
+  EXPECT_TRUE(workflow.concurrency->cancel_running);
+  EXPECT_EQ(workflow.retention, std::chrono::days(30));
+  EXPECT_EQ(workflow.cleanup_timeout, std::chrono::seconds(90));
+  EXPECT_TRUE(workflow.recover.then_hold);
 }
 
-INSTANTIATE_TEST_SUITE_P(Text, OneProblem,
-                         testing::Values(Case{"", 1, 1, "the file is empty", "`name` and `jobs`"},
-                                         Case{"- a\n", 1, 1, "must be a map, not a list", ""},
-                                         Case{"name: a\n" JOB "---\nname: b\n", 3, 1, "a second document", ""},
-                                         Case{"name: a\nname: b\n" JOB, 2, 1, "`name` is given twice",
-                                              "first in line 1"},
-                                         Case{"name: a\njobs: {j: {tasks: [{run: x}]}\n", 3, 1, "not valid YAML", ""},
-                                         Case{"name: a\njobs:\n\tj: x\n", 3, 1, "a tab cannot indent", "use spaces"},
-                                         Case{"name: a\njobs: *x\n", 2, 7, "names no anchor", ""},
-                                         Case{"name: a\njobs: &x {j: *x}\n", 2, 14, "contains itself", ""},
-                                         Case{"name: a\nx-a: !!set {}\n" JOB, 2, 6, "`!!set` is not supported", ""},
-                                         Case{"name: a\nx-a: {<<: 3}\n" JOB, 2, 11, "`<<` takes a map", ""},
-                                         Case{"name: a\n? [b]\n: c\n" JOB, 2, 3, "a key has to be a text", ""}));
+TEST(Definition, AMatrixKeepsTheSpellingOfItsNumbers) {
+  const Workflow workflow = must_parse(whole);
+  ASSERT_TRUE(workflow.jobs[0].matrix);
+  const Matrix& matrix = *workflow.jobs[0].matrix;
+  ASSERT_EQ(matrix.axes.size(), 3U);
+  EXPECT_EQ(matrix.axes[0].name, "python");
+  EXPECT_EQ(pawl::to_text(Json(json::array(matrix.axes[0].values.begin(), matrix.axes[0].values.end()))),
+            R"(["3.10",3.9,"3.11",4,"1e3"])");
+  EXPECT_EQ(pawl::to_text(Json(json::array(matrix.exclude.begin(), matrix.exclude.end()))),
+            R"([{"os":"mac","python":"3.10"},{"slow":true}])");
+  EXPECT_EQ(workflow.jobs[0].max_parallel, 3);
+  EXPECT_FALSE(workflow.jobs[0].fail_fast);
+  EXPECT_EQ(workflow.jobs[1].matrix->expression, "inputs.list");
+  EXPECT_EQ(workflow.jobs[1].max_parallel, 10);
+  EXPECT_TRUE(workflow.jobs[1].fail_fast);
+}
 
-INSTANTIATE_TEST_SUITE_P(
-    Quoting, OneProblem,
-    testing::Values(Case{TASK("{if: !x, run: x}"), 5, 14, "a tag", "\"!x\""},
-                    Case{TASK("run: x\n        if: !inputs.dry && true"), 6, 13, "a tag", "\"!inputs.dry && true\""},
-                    Case{TASK("run: x\n        if: !contains(a, 'b')"), 6, 13, "a tag", "\"!contains(a, 'b')\""},
-                    Case{TASK("run: x\n        name: Deploy #${{ run.number }}"), 6, 15, "comment",
-                         "\"Deploy #${{ run.number }}\""},
-                    Case{TASK("run: echo ${{ run.id #x }}"), 5, 14, "comment", "\"echo ${{ run.id #x }}\""},
-                    Case{TASK("http: {url: ${{ vars.u }}, method: GET}"), 5, 21, "misreads", "\"${{ vars.u }}\""},
-                    Case{TASK("http: {url: http://a/${{ f(a, b) }}, method: GET}"), 5, 21, "misreads",
-                         "\"http://a/${{ f(a, b) }}\""},
-                    Case{TASK("run: x\n        env: {\n          A: ${{ inputs.x }},\n        }"), 7, 14, "misreads",
-                         "\"${{ inputs.x }}\""},
-                    Case{TASK("run: echo ${{ inputs.a ? 'b' : \"c\" }}"), 5, 14, "misreads",
-                         "'echo ${{ inputs.a ? ''b'' : \"c\" }}'"},
-                    Case{"name: a\non: {schedule: {cron: */5 * * * *}}\n" JOB, 2, 23, "alias", "\"*/5 * * * *\""},
-                    Case{"name: a\non:\n  schedule:\n    cron: */5 * * * *\n" JOB, 4, 11, "alias", "\"*/5 * * * *\""},
-                    Case{"name: a\non:\n  schedule:\n    cron: @daily\n" JOB, 4, 11, "begin with `@`", "\"@daily\""}));
+TEST(Definition, KeepGoingOfTheWorkflowIsTheDefaultOfItsJobs) {
+  const Workflow workflow = must_parse(whole);
+  std::vector<bool> keep_going;
+  for (const Job& job : workflow.jobs) keep_going.push_back(job.keep_going);
+  EXPECT_EQ(keep_going, (std::vector<bool>{false, true, true, true, true}));
+  EXPECT_TRUE(workflow.jobs[0].tasks[0].continue_on_error);
+}
 
-INSTANTIATE_TEST_SUITE_P(
-    Keys, OneProblem,
-    testing::Values(
-        Case{JOB, 1, 1, "no `name`", ""}, Case{"name: a\n", 1, 1, "no `jobs`", ""},
-        Case{"name: a\njobs: {}\n", 2, 7, "`jobs` is empty", "at least one job"},
-        Case{"name: a\njobs: {j: {tasks: []}}\n", 2, 19, "`tasks` is empty", ""},
-        Case{"name: a\njobs: {j: {}}\n", 2, 8, "`j` has no `tasks`", ""},
-        Case{"descripton: x\n" NAMED, 1, 1, "unknown key `descripton`", "did you mean `description`?"},
-        Case{"concurrency: {group: a}\n" NAMED, 1, 1, "`concurrency` is not supported yet", ""},
-        Case{"on-failure: []\n" NAMED, 1, 1, "`on-failure` is not supported yet", ""},
-        Case{"name: a\njobs: {j: {steps: []}}\n", 2, 12, "`steps`", "`tasks`"},
-        Case{"name: a\njobs: {j: {runs-on: x, tasks: [{run: x}]}}\n", 2, 12, "`runs-on`", "leave it out"},
-        Case{"name: a\njobs: {j: {matrix: {a: [b]}, tasks: [{run: x}]}}\n", 2, 12, "`matrix` is not supported yet", ""},
-        Case{TASK("{uses: actions/checkout@v4}"), 5, 10, "`uses`", "`run` or `http`"},
-        Case{TASK("{run: x, timeout-minutes: 5}"), 5, 18, "`timeout-minutes`", "timeout: 5m"},
-        Case{TASK("{run: x, continue-on-error: true}"), 5, 18, "`continue-on-error` is not supported yet", ""},
-        Case{TASK("{wait: 10m}"), 5, 10, "`wait` is not supported yet", ""},
-        Case{TASK("{approval: {message: x}}"), 5, 10, "`approval` is not supported yet", ""},
-        Case{TASK("{run: x, on-crash: hold}"), 5, 28, "`on-crash: hold` is not supported yet", ""},
-        Case{TASK("{run: x, on-crash: rerum}"), 5, 28, "must be one of rerun, fail", "did you mean `rerun`?"},
-        Case{TASK("{id: x}"), 5, 9, "exactly one of", ""},
-        Case{TASK("{run: x, http: {url: 'http://a'}}"), 5, 18, "exactly one of", "two tasks"},
-        Case{TASK("echo"), 5, 9, "not a text", "- run: echo"},
-        Case{TASK("{http: {url: 'http://a'}, shell: sh}"), 5, 35, "`shell` belongs to `run`", ""},
-        Case{"name: a\non: {push: {}}\n" JOB, 2, 6, "unknown key `push`", "webhook"},
-        Case{"name: a\nrecover: {then: hold}\n" JOB, 2, 17, "`then: hold` is not supported yet", ""}));
+TEST(Definition, TasksAfterTheVerdictAreJobsBehindAllOthers) {
+  const Workflow workflow = must_parse(whole);
+  ASSERT_EQ(workflow.jobs.size(), 5U);
+  EXPECT_EQ(workflow.jobs[3].id, "on-failure");
+  EXPECT_EQ(workflow.jobs[3].role, Role::on_failure);
+  EXPECT_EQ(workflow.jobs[4].id, "always");
+  EXPECT_EQ(workflow.jobs[4].role, Role::always);
+  EXPECT_EQ(workflow.jobs[4].tasks[0].retry.max, 2);
+  EXPECT_EQ(workflow.jobs[2].role, Role::normal);
+}
 
-INSTANTIATE_TEST_SUITE_P(
-    Values, OneProblem,
-    testing::Values(
-        Case{"name: 5/6\n" JOB, 1, 7, "no name for a workflow", "letters of any script"},
-        Case{"name: [a]\n" JOB, 1, 7, "must be a text, not a list", ""},
-        Case{"name: a\ntimeout: 30\n" JOB, 2, 10, "needs a unit", "30s"},
-        Case{"name: a\ntimeout: soon\n" JOB, 2, 10, "`timeout`", ""},
-        Case{"name: a\ntimeout: 0s\n" JOB, 2, 10, "longer than nothing", ""},
-        Case{"name: a\nenv: [A]\n" JOB, 2, 6, "`env` must be a map, not a list", ""},
-        Case{"name: a\nenv: {A: [b]}\n" JOB, 2, 10, "`A` must be a text, not a list", ""},
-        Case{"name: a\nenv: {A-B: c}\n" JOB, 2, 7, "`A-B` is no name", ""},
-        Case{"name: a\nenv: {PAWL_JOB: c}\n" JOB, 2, 7, "Pawl sets itself", ""},
-        Case{"name: a\njobs: {1j: {tasks: [{run: x}]}}\n", 2, 8, "`1j` is no id", "`name`"},
-        Case{TASK("{id: a b, run: x}"), 5, 14, "`a b` is no id", ""},
-        Case{TASK("{id: a, run: x}\n      - {id: a, run: y}"), 6, 9, "`a` is used twice", "first in line 5"},
-        Case{TASK("{run: x}\n      - {id: task-1, run: y}"), 6, 9, "`task-1` is used twice", ""},
-        Case{TASK("{run: ''}"), 5, 15, "`run` is empty", ""}, Case{TASK("{run: [a]}"), 5, 15, "must be a text", ""},
-        Case{TASK("{command: ls -l}"), 5, 19, "must be a list", ""},
-        Case{TASK("{run: x, shell: python3 -u}"), 5, 25, "name of a program", "command"},
-        Case{TASK("{run: x, retry: {delay: 5s}}"), 5, 25, "needs `max`", ""},
-        Case{TASK("{run: x, retry: -1}"), 5, 25, "from 0 to 1000", ""},
-        Case{TASK("{run: x, retry: {max: 1, jitter: 2}}"), 5, 42, "from 0 to 1", ""},
-        Case{TASK("{run: x, retry: {max: 1, delay: 5}}"), 5, 41, "needs a unit", "5s"},
-        Case{TASK("{http: {method: GET}}"), 5, 10, "needs a `url`", ""},
-        Case{TASK("{http: {url: ftp://a}}"), 5, 22, "must begin with http://", ""},
-        Case{TASK("{http: {url: 'http://a', json: {}, body: x}}"), 5, 44, "one of `json`, `form` and `body`", ""},
-        Case{TASK("{http: {url: 'http://a', headers: {'a b': c}}}"), 5, 44, "no name of a header", ""},
-        Case{TASK("{http: {url: 'http://a', follow-redirects: yes}}"), 5, 52, "true or false, not `yes`", ""},
-        Case{"name: a\njobs: {a: {needs: b, tasks: [{run: x}]}, bc: {tasks: [{run: x}]}}\n", 2, 19, "no job `b`",
-             "did you mean `bc`?"},
-        Case{"name: a\njobs: {a: {needs: a, tasks: [{run: x}]}}\n", 2, 19, "a -> a", ""},
-        Case{"name: a\njobs:\n  a: {needs: b, tasks: [{run: x}]}\n  b: {needs: [a], tasks: [{run: x}]}\n", 4, 15,
-             "a -> b -> a", ""}));
+TEST(Definition, WaitsAndApprovalsAreTasksWithoutTries) {
+  const std::vector<Task> tasks = must_parse(whole).jobs[2].tasks;
+  const auto& ask = std::get<ApprovalAction>(tasks[1].action);
+  EXPECT_EQ(ask.message, "Publish ${{ inputs.tag }}?");
+  EXPECT_EQ(ask.expires, std::chrono::days(3));
+  for (const std::size_t bare : {2U, 3U, 4U}) {
+    EXPECT_EQ(std::get<ApprovalAction>(tasks[bare].action).message, "");
+    EXPECT_FALSE(std::get<ApprovalAction>(tasks[bare].action).expires);
+  }
+  EXPECT_EQ(tasks[1].retry, Retry{}) << "defaults reach `run` and `http` alone";
+  EXPECT_EQ(tasks[6].timeout, std::nullopt);
+  EXPECT_EQ(std::get<WaitAction>(tasks[6].action).duration, "10m");
+  EXPECT_TRUE(tasks[6].continue_on_error);
+  EXPECT_EQ(std::get<WaitAction>(tasks[7].action).duration, "${{ inputs.tag }}");
+  EXPECT_EQ(std::get<WaitAction>(tasks[8].action).until, "2026-11-23T08:00:00+09:00");
+  EXPECT_EQ(std::get<WaitAction>(tasks[9].action).until, "1795420800");
+  EXPECT_EQ(std::get<WaitAction>(tasks[10].action).until, "${{ tasks.ask.outputs.comment }}");
+}
 
-INSTANTIATE_TEST_SUITE_P(
-    Inputs, OneProblem,
-    testing::Values(
-        Case{"name: a\ninputs: {n: {type: integer}}\n" JOB, 2, 20, "one of string, int", "did you mean `int`?"},
-        Case{"name: a\ninputs: {n: {type: int, default: x}}\n" JOB, 2, 34, "`default` must be a whole number", ""},
-        Case{"name: a\ninputs: {n: {type: choice}}\n" JOB, 2, 10, "needs `options`", ""},
-        Case{"name: a\ninputs: {n: {options: [a], default: b}}\n" JOB, 2, 37, "one of a", ""},
-        Case{"name: a\ninputs: {n: {pattern: '('}}\n" JOB, 2, 23, "no regular expression", "RE2"},
-        Case{"name: a\ninputs: {n: {type: bool, min: 1}}\n" JOB, 2, 31, "no meaning", ""},
-        Case{"name: a\ninputs: {n: {type: int, min: 3, max: 2}}\n" JOB, 2, 38, "less than `min`", ""},
-        Case{"name: a\ninputs: {n: {defualt: 3}}\n" JOB, 2, 14, "unknown key", "did you mean `default`?"}));
+TEST(Definition, EverythingInItIsPrintedBack) {
+  const Json canonical = to_json(must_parse(whole));
+  EXPECT_EQ(pawl::to_text(to_json(must_parse(pawl::to_text(canonical)))), pawl::to_text(canonical));
+}
 
-INSTANTIATE_TEST_SUITE_P(
-    Schedules, OneProblem,
-    testing::Values(
-        Case{"name: a\non: {schedule: [{id: a, cron: x}, {cron: y}]}\n" JOB, 2, 35, "needs an `id`", ""},
-        Case{"name: a\non: {schedule: [{id: a, cron: x}, {id: a, cron: y}]}\n" JOB, 2, 40, "there twice", ""},
-        Case{"name: a\non: {schedule: {timezone: UTC}}\n" JOB, 2, 16, "needs `cron`", ""},
-        Case{"name: a\non: {schedule: {cron: x, misfire: run-twice}}\n" JOB, 2, 35, "run-once, run-all, skip", ""},
-        Case{"name: a\non: {schedule: {cron: x, inputs: {n: 1}}}\n" JOB, 2, 35, "no input `n`", ""},
-        Case{"name: a\non: {schedule: {cron: x, start: tomorrow}}\n" JOB, 2, 33, "`start`", ""},
-        Case{"name: a\non: {webhook: {secret: x}}\n" JOB, 2, 15, "needs a `scheme`", ""},
-        Case{"name: a\non: {webhook: {scheme: gitlab, secret: x}}\n" JOB, 2, 24, "must be one of", ""}));
-
-INSTANTIATE_TEST_SUITE_P(
-    Expressions, OneProblem,
-    testing::Values(
-        Case{TASK("run: echo ${{ inputs.x }}"), 5, 23, "no input `x`", ""},
-        Case{TASK("run: \"é \\u00e9 ${{ inputs.x }}\""), 5, 28, "no input `x`", ""},
-        Case{TASK("{run: x, env: {A: 'it''s ${{ inputs.x }}'}}"), 5, 38, "no input `x`", ""},
-        Case{TASK("run: |\n          echo\n\n            echo ${{ inputs.x }}\n"), 8, 22, "no input `x`", ""},
-        Case{TASK("run: >\n          echo\n          ${{ inputs.x }}\n"), 5, 14, "no input `x`", ""},
-        Case{TASK("run: echo ${{ 1 + }}"), 5, 27, "a value should stand", ""},
-        Case{TASK("run: echo ${{ run.id"), 5, 19, "no closing", ""},
-        Case{TASK("run: echo ${{ github.run_id }}"), 5, 23, "no `github`", "run.id"},
-        Case{TASK("run: echo ${{ steps.a.outputs.b }}"), 5, 23, "no `steps`", "tasks.a"},
-        Case{TASK("run: echo ${{ needs.a.outputs.b }}"), 5, 23, "no `needs`", "jobs.a.tasks"},
-        Case{TASK("run: echo ${{ matrix.os }}"), 5, 23, "`matrix` is not supported yet", ""},
-        Case{TASK("run: echo ${{ request.json }}"), 5, 23, "`request`", ""},
-        Case{TASK("run: echo ${{ tasks.later.outputs.x }}\n      - {id: later, run: x}"), 5, 23, "comes later", ""},
-        Case{TASK("{id: a, run: x}\n      - run: echo ${{ tasks.a.x }}"), 6, 23, "a task has no `x`",
-             "tasks.a.outputs.x"},
-        Case{TASK("{id: a, http: {url: 'http://a'}, outputs: {keyword: response.json.k}}\n      - run: echo ${{ "
-                  "tasks.a.outputs.keywrd }}"),
-             6, 23, "no output `keywrd`", "did you mean `keyword`?"},
-        Case{TASK("{id: a, run: x, outputs: {y: tasks.a.outputs.z}}"), 5, 38, "its own result", "stdout"},
-        Case{TASK("{run: x, outputs: {y: hello}}"), 5, 31, "unknown name `hello`", "'hello'"},
-        Case{TASK("{run: x, outputs: {y: stderr}}"), 5, 31, "log only", "2>&1"},
-        Case{TASK("{run: x, outputs: {y: response.json}}"), 5, 31, "`http` tasks only", ""},
-        Case{TASK("run: echo ${{ run.foo }}"), 5, 23, "`run` has no `foo`", ""},
-        Case{TASK("run: echo ${{ failure() }}"), 5, 23, "failure() has no meaning here", "if"},
-        Case{TASK("{run: x, if: 'a ${{ true }}'}"), 5, 23, "one expression is wanted", ""},
-        Case{TASK("run: curl -H \"x ${{ secrets.TOKEN }}\""), 5, 29, "by `env` only",
-             "env: {TOKEN: \"${{ secrets.TOKEN }}\"}"},
-        Case{TASK("run: echo '${{ run.id }}'"), 5, 23, "single quotes", "env: {ID: \"${{ run.id }}\"}"},
-        Case{TASK("{run: 'print(${{ run.id }})', shell: python3}"), 5, 25, "script of python3", "os.environ[\"ID\"]"},
-        Case{TASK("{run: x, if: secrets.A == 'b'}"), 5, 22, "would be stored", ""},
-        Case{"name: a\nvars: {a: \"${{ vars.b }}\", b: x}\n" JOB, 2, 16, "not there before", ""},
-        Case{"name: a\nvars: {a: \"${{ tasks.b }}\"}\n" JOB, 2, 16, "inside of tasks only", ""},
-        Case{"name: a\njobs:\n  a: {tasks: [{id: t, run: x}]}\n  b: {tasks: [{run: \"echo ${{ jobs.a.tasks.t.outputs.x "
-             "}}\"}]}\n",
-             4, 31, "need not have run before `b`", "add needs: a"},
-        Case{"name: a\njobs:\n  a: {tasks: [{id: t, run: x}]}\n  b: {needs: a, tasks: [{run: \"echo ${{ "
-             "jobs.a.tasks.u.outputs.x }}\"}]}\n",
-             4, 41, "no task `u`", ""},
-        Case{"name: a\njobs:\n  a: {tasks: [{id: t, run: x}]}\n  b: {needs: a, if: jobs.a.x, tasks: [{run: x}]}\n", 4,
-             21, "a job has no `x`", "jobs.a.status"}));
-
-TEST(Definition, AllProblemsComeAtOnceInOrder) {
-  const auto parsed = parse(
-      "nam: a\njobs:\n  a: {needs: c, steps: [], if: inputs.x}\n  b: {tasks: [{run: x, timeout: 3, if: "
-      "!y }]}\nretention: 3d\n");
-  ASSERT_FALSE(parsed);
-  std::vector<std::pair<int, int>> places;
-  for (const Problem& problem : parsed.error()) places.emplace_back(problem.line, problem.column);
-  EXPECT_EQ(places,
-            (std::vector<std::pair<int, int>>{{1, 1}, {1, 1}, {3, 14}, {3, 17}, {3, 32}, {4, 33}, {4, 40}, {5, 1}}));
+TEST(Definition, WarningsComeInTheirOrder) {
+  const auto parsed = parse(R"(
+name: a
+on: {schedule: {cron: "*/40 * * * *"}}
+inputs: {n: {required: true, default: x}}
+jobs: {j: {tasks: [{http: {url: "http://a"}, env: {A: b}}]}}
+)");
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(std::ranges::is_sorted(parsed->warnings, {}, &Problem::line));
+  EXPECT_EQ(parsed->warnings.size(), 3U);
 }
 
 TEST(Definition, AProblemReadsAsOneLine) {

@@ -82,7 +82,8 @@ void connect_jobs(Reader& reader, Workflow& workflow, const std::vector<std::vec
         targets.push_back(found->second);
       else
         reader.problem(*node, fmt::format("there is no job `{}` to need", cut_utf8(name, 100)),
-                       reader.did_you_mean(name, names));
+                       name == "on-failure" || name == "always" ? "nobody can need it: it runs after all jobs"
+                                                                : reader.did_you_mean(name, names));
     }
     std::ranges::sort(targets);
     if (const auto twice = std::ranges::unique(targets); !twice.empty()) {

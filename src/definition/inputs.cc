@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "base/utf8.h"
+#include "definition/parts.h"
 #include "expression/expression.h"
 
 namespace pawl::definition {
@@ -163,6 +164,18 @@ void read_pattern(Reader& reader, const Node& node, Input& input) {
   input.pattern = *pattern;
 }
 
+constexpr auto keys_of_input = std::to_array<Key>({{"type"},
+                                                   {"required"},
+                                                   {"default"},
+                                                   {"options"},
+                                                   {"pattern"},
+                                                   {"min"},
+                                                   {"max"},
+                                                   {"description"},
+                                                   foreign("deprecationMessage", "write it into `description`"),
+                                                   foreign("values", "did you mean `options`?"),
+                                                   foreign("enum", "did you mean `options`?")});
+
 Input read_input(Reader& reader, const Node& key, const Node& node) {
   Input input;
   input.name = key.text;
@@ -177,18 +190,7 @@ Input read_input(Reader& reader, const Node& key, const Node& node) {
     return input;
   }
   if (!reader.is_map(node, what)) return input;
-  constexpr auto keys = std::to_array<Key>({{"type"},
-                                            {"required"},
-                                            {"default"},
-                                            {"options"},
-                                            {"pattern"},
-                                            {"min"},
-                                            {"max"},
-                                            {"description"},
-                                            foreign("deprecationMessage", "write it into `description`"),
-                                            foreign("values", "did you mean `options`?"),
-                                            foreign("enum", "did you mean `options`?")});
-  const Fields fields(reader, node, what, keys);
+  const Fields fields(reader, node, what, keys_of_input);
   const auto type = read_type(reader, fields);
   if (!type) return input;
   input.type = *type;
@@ -220,6 +222,8 @@ Input read_input(Reader& reader, const Node& key, const Node& node) {
 }
 
 }  // namespace
+
+std::span<const Key> input_keys() { return keys_of_input; }
 
 std::string_view to_string(InputType type) { return type_words[static_cast<std::size_t>(type)]; }
 

@@ -22,6 +22,9 @@ using Names = std::vector<std::string>;
 bool has_tasks(Place place) { return place >= Place::task_if && place <= Place::outputs; }
 bool has_jobs(Place place) { return place >= Place::job_if && place <= Place::outputs; }
 // Secrets go where their values are never stored.
+bool takes_null(Place place) {
+  return place == Place::job_if || place == Place::task_if || place == Place::success_when;
+}
 bool takes_secrets(Place place) {
   return place == Place::workflow_env || place == Place::job_env || place == Place::task_env ||
          place == Place::http_request || place == Place::trigger;
@@ -33,6 +36,8 @@ const std::map<std::string_view, Names>& fields_of_contexts() {
       {"workflow", {"name", "version"}},
       {"task", {"id", "name"}},
       {"response", {"status", "headers", "json", "text"}},
+      {"approval", {"approved_by", "comment"}},
+      {"instance", {"status", "matrix", "tasks"}},
   };
   return fields;
 }
@@ -44,7 +49,8 @@ class Checker {
   Checker(Reader& reader, const Workflow& workflow)
       : reader_(reader), workflow_(workflow), ancestors_(workflow), tasks_(workflow.jobs.size()) {
     for (std::size_t job = 0; job < workflow.jobs.size(); ++job) {
-      job_ids_.push_back(workflow.jobs[job].id);
+      // No job can name those that follow the verdict.
+      if (workflow.jobs[job].role == Role::normal) job_ids_.push_back(workflow.jobs[job].id);
       jobs_.emplace(workflow.jobs[job].id, static_cast<int>(job));
       const std::vector<Task>& tasks = workflow.jobs[job].tasks;
       for (std::size_t task = 0; task < tasks.size(); ++task)
@@ -99,8 +105,7 @@ class Checker {
   void check_script(std::string_view text) {
     const auto parsed = expression::Template::parse(text);
     if (!parsed) return report(0, parsed.error());
-    const Task& task =
-        workflow_.jobs[static_cast<std::size_t>(site_->job)].tasks[static_cast<std::size_t>(site_->task)];
+    const Task& task = job_of_site().tasks[static_cast<std::size_t>(site_->task)];
     const auto* action = std::get_if<ProcessAction>(&task.action);
     shell_ = action ? std::string_view(action->shell) : "bash";
     if (const auto script = expression::shell_script(*parsed, shell_); !script)
@@ -117,6 +122,7 @@ class Checker {
     };
     names.status_functions = site_->place == Place::job_if || site_->place == Place::task_if;
     text_ = expression.text();
+    base_ = base;
     for (expression::Problem& problem : expression::check(expression, names)) report(base, std::move(problem));
   }
 
@@ -132,6 +138,9 @@ class Checker {
     const std::string& root = reference.path[0];
     const Place place = site_->place;
     if (place == Place::trigger) return check_trigger(reference);
+    if (place == Place::concurrency) {
+      if (auto refused = refuse_in_group(root)) return refused;
+    }
     if (root == "inputs") return member(reference, "there is no input", inputs_);
     if (root == "vars") return check_var(reference);
     if (root == "env") return named(reference, "env.NAME: what the server was told to pass on");
@@ -141,6 +150,7 @@ class Checker {
     if (root == "workflow" || (root == "task" && has_tasks(place))) return check_fields(reference);
     if (root == "tasks" && has_tasks(place)) return check_own_task(reference);
     if (root == "jobs" && has_jobs(place)) return check_other_job(reference);
+    if (root == "matrix") return check_matrix(reference);
     const bool http = is_http_site();
     if (root == "response" && http && (place == Place::success_when || place == Place::outputs))
       return check_fields(reference);
@@ -149,8 +159,33 @@ class Checker {
   }
 
   bool is_http_site() const {
-    return site_->task >= 0 &&
-           is_http(workflow_.jobs[static_cast<std::size_t>(site_->job)].tasks[static_cast<std::size_t>(site_->task)]);
+    return site_->task >= 0 && is_http(job_of_site().tasks[static_cast<std::size_t>(site_->task)]);
+  }
+
+  const Job& job_of_site() const { return workflow_.jobs[static_cast<std::size_t>(site_->job)]; }
+
+  // What a group's name may be made of is known before there is a run.
+  Wrong refuse_in_group(std::string_view root) {
+    if (root != "run" && root != "schedule" && root != "secrets") return std::nullopt;
+    return wrong(fmt::format("`{}` is not known in `concurrency`", root),
+                 "a group sees inputs, vars, env, workflow and trigger");
+  }
+
+  // The values of the instance.
+  Wrong check_matrix(const Reference& reference) {
+    if (site_->job < 0) return wrong("`matrix` is known inside of jobs only");
+    const Job& job = job_of_site();
+    if (site_->place == Place::matrix) return wrong("a `matrix` cannot read itself");
+    if (!job.matrix)
+      return job.role == Role::normal ? wrong(fmt::format("the job `{}` has no `matrix`", cut(job.id)))
+                                      : wrong(fmt::format("`matrix` has no meaning in `{}`", job.id));
+    if (site_->place == Place::job_if)
+      return wrong("`matrix` is not known in the `if` of its job, which is looked at once, before there are instances",
+                   "write the `if` on the tasks");
+    if (!job.matrix->expression.empty()) return std::nullopt;
+    Names axes;
+    for (const Axis& axis : job.matrix->axes) axes.push_back(axis.name);
+    return member(reference, "the matrix has no axis", axes);
   }
 
   // Why the first name is none, in the words of whoever wrote it.
@@ -160,7 +195,6 @@ class Checker {
     const auto second = [&](std::string_view otherwise) {
       return reference.path.size() > 1 ? cut(reference.path[1]) : std::string(otherwise);
     };
-    if (root == "matrix") return wrong("`matrix` is not supported yet");
     if (root == "steps") return wrong("there is no `steps`", fmt::format("write tasks.{}", second("ID")));
     if (root == "needs")
       return wrong("there is no `needs` in an expression",
@@ -178,6 +212,8 @@ class Checker {
       return wrong("there is no `github`", found == ours.end() ? "run, workflow and trigger say what there is to know"
                                                                : fmt::format("write {}", found->second));
     }
+    if (root == "job" && has_jobs(place))
+      return wrong("there is no `job`", "`success()` and `failure()` look at what came before");
     if (root == "runner" || root == "strategy") return wrong(fmt::format("there is no `{}`", root));
     if (root == "request") return wrong("`request` is known in `on.webhook` only");
     if (root == "tasks" || root == "task")
@@ -197,6 +233,7 @@ class Checker {
     if (takes_secrets(place)) known.emplace_back("secrets");
     if (has_tasks(place)) known.insert(known.end(), {"tasks", "task"});
     if (has_jobs(place)) known.emplace_back("jobs");
+    if (has_jobs(place) && place > Place::matrix && job_of_site().matrix) known.emplace_back("matrix");
     if (place == Place::outputs) {
       if (is_http_site())
         known.emplace_back("response");
@@ -209,6 +246,8 @@ class Checker {
         hint = fmt::format("write inputs.{}", cut(root));
       else if (std::ranges::find(vars_, root) != vars_.end())
         hint = fmt::format("write vars.{}", cut(root));
+      else if (root == "always" || root == "success" || root == "failure" || root == "cancelled")
+        hint = fmt::format("write {}()", root);
       else if (reference.path.size() == 1)
         hint = fmt::format("a text in an expression is written '{}'", cut(root));
     }
@@ -260,8 +299,10 @@ class Checker {
   Wrong check_run(const Reference& reference) {
     if (auto missing = check_fields(reference)) return missing;
     const std::vector<std::string>& path = reference.path;
-    if (path[1] == "error" && (path.size() < 3 || path[2] != "message"))
-      return wrong("of the error there is only `run.error.message`");
+    if ((path[1] == "outcome" || path[1] == "error") && (site_->job < 0 && site_->place != Place::workflow_env))
+      return wrong(fmt::format("`run.{}` is known inside of jobs only", path[1]));
+    if (path[1] == "error" && (path.size() < 3 || (path[2] != "message" && path[2] != "code")))
+      return wrong("of the error there are `run.error.message` and `run.error.code`");
     if (path[1] != "error" && path.size() > 2) return wrong(fmt::format("`run.{}` has no members", path[1]));
     return std::nullopt;
   }
@@ -295,7 +336,7 @@ class Checker {
       const auto other = std::ranges::find_if(tasks_, [&](const auto& tasks) { return tasks.contains(id); });
       if (other != tasks_.end())
         missing->hint = fmt::format("the task of another job is jobs.{}.tasks.{}",
-                                    cut(job_ids_[static_cast<std::size_t>(other - tasks_.begin())]), cut(id));
+                                    cut(workflow_.jobs[static_cast<std::size_t>(other - tasks_.begin())].id), cut(id));
     }
     return missing;
   }
@@ -306,14 +347,16 @@ class Checker {
     const auto found = jobs_.find(path[1]);
     if (found == jobs_.end()) return unknown("there is no job", path[1], job_ids_);
     const Job& other = workflow_.jobs[static_cast<std::size_t>(found->second)];
+    if (found->second != site_->job && other.role != Role::normal)
+      return wrong(fmt::format("nobody reads `{}`, which comes after all jobs", other.id));
     if (found->second == site_->job)
       return wrong("a job cannot read its own result",
                    has_tasks(site_->place) ? "tasks of the same job are tasks.ID" : "");
-    if (!ancestors_.contains(site_->job, found->second)) {
-      const Job& job = workflow_.jobs[static_cast<std::size_t>(site_->job)];
+    const Job& job = job_of_site();
+    if (job.role == Role::normal && !ancestors_.contains(site_->job, found->second)) {
       Names needs;
       for (const int need : job.needs)
-        if (needs.size() < 10) needs.push_back(job_ids_[static_cast<std::size_t>(need)]);
+        if (needs.size() < 10) needs.push_back(workflow_.jobs[static_cast<std::size_t>(need)].id);
       needs.push_back(other.id);
       const bool backwards = ancestors_.contains(found->second, site_->job);
       return wrong(fmt::format("the job `{}` need not have run before `{}`", cut(other.id), cut(job.id)),
@@ -321,18 +364,74 @@ class Checker {
                    : needs.size() == 1 ? fmt::format("add needs: {}", needs[0])
                                        : fmt::format("add needs: [{}]", fmt::join(needs, ", ")));
     }
-    const std::string usage = fmt::format("write jobs.{0}.status or jobs.{0}.tasks.TASK.outputs.NAME", cut(other.id));
+    const std::string usage = fmt::format("write jobs.{0}.status or jobs.{0}{1}.tasks.TASK.outputs.NAME", cut(other.id),
+                                          other.matrix ? ".instances.*" : "");
     if (path.size() == 2) return wrong(fmt::format("`jobs.{}` alone is no value", cut(other.id)), usage);
     if (path[2] == "status") return std::nullopt;
+    if (path[2] == "instances") return check_instances(reference, other);
     if (path[2] != "tasks") return wrong(fmt::format("a job has no `{}`", cut(path[2])), usage);
+    if (other.matrix)
+      return wrong(
+          fmt::format("the job `{}` has a `matrix`, and its tasks one result for each instance", cut(other.id)),
+          fmt::format("write jobs.{}.instances.*.{}", cut(other.id),
+                      cut(fmt::format("{}", fmt::join(path.begin() + 2, path.end(), ".")))));
     if (path.size() == 3) return wrong(fmt::format("`jobs.{}.tasks` alone is no value", cut(other.id)), usage);
-    const auto& tasks = tasks_[static_cast<std::size_t>(found->second)];
-    const auto task = tasks.find(path[3]);
-    if (task != tasks.end()) return check_task(reference, 4, other.tasks[static_cast<std::size_t>(task->second)]);
+    if (auto missing = check_task_of(reference, 3, other)) return missing;
+    warn_of_skipping(reference, other);
+    return std::nullopt;
+  }
+
+  // `at`: where the id of the task stands.
+  Wrong check_task_of(const Reference& reference, std::size_t at, const Job& other) {
+    const auto& tasks = tasks_[static_cast<std::size_t>(&other - workflow_.jobs.data())];
+    const auto task = tasks.find(reference.path[at]);
+    if (task != tasks.end()) return check_task(reference, at + 1, other.tasks[static_cast<std::size_t>(task->second)]);
     Names known;
     for (const Task& one : other.tasks)
       if (known.size() <= 300) known.push_back(one.id);
-    return unknown(fmt::format("the job `{}` has no task", cut(other.id)), path[3], known);
+    return unknown(fmt::format("the job `{}` has no task", cut(other.id)), reference.path[at], known);
+  }
+
+  // jobs.JOB.instances, a list: what is fixed behind its `.*` is looked at as well.
+  Wrong check_instances(const Reference& reference, const Job& other) {
+    const std::string id = cut(other.id);
+    if (!other.matrix)
+      return wrong(fmt::format("the job `{}` has no `matrix`, and so no `instances`", id),
+                   fmt::format("write jobs.{}.tasks.TASK.outputs.NAME", id));
+    if (reference.path.size() > 3)
+      return wrong(fmt::format("`jobs.{}.instances` is a list", id),
+                   fmt::format("write jobs.{}.instances.*.{}", id, cut(reference.path[3])));
+    warn_of_skipping(reference, other);
+    if (reference.tail.empty()) return std::nullopt;
+    Reference inside{reference.path, reference.offset, reference.whole, {}, false};
+    inside.path.emplace_back("*");
+    inside.path.insert(inside.path.end(), reference.tail.begin(), reference.tail.end());
+    const Names& known = fields_of_contexts().at("instance");
+    if (std::ranges::find(known, inside.path[4]) == known.end())
+      return unknown("an instance has no", inside.path[4], known);
+    if (inside.path[4] != "tasks" || inside.path.size() == 5) return std::nullopt;
+    return check_task_of(inside, 5, other);
+  }
+
+  // The outputs of a job that did not run are null, which most places do not take.
+  void warn_of_skipping(const Reference& reference, const Job& other) {
+    const Job& job = job_of_site();
+    const bool verdict = job.role != Role::normal;
+    if (reference.null_handled || takes_null(site_->place)) return;
+    const bool outputs = reference.path.size() > 4 && reference.path[4] == "outputs";
+    if (!outputs && reference.path[2] != "instances") return;
+    const std::string condition = bare_expression(other.condition);
+    if (!verdict && (condition.empty() || condition == "always()")) return;
+    // Whoever asks for the job's status, or under the same condition, has thought of it.
+    const std::string name = fmt::format("jobs.{}.", other.id);
+    const auto mentions = [&](std::string_view text) { return text.find(name) != std::string_view::npos; };
+    if (mentions(job.condition) || (!verdict && bare_expression(job.condition) == condition)) return;
+    if (site_->task >= 0 && mentions(job.tasks[static_cast<std::size_t>(site_->task)].condition)) return;
+    reader_.warn_at(
+        reader_.document.offset_in(*site_->node, base_ + reference.offset),
+        verdict ? fmt::format("the job `{}` need not have run, and its outputs are null then", cut(other.id))
+                : fmt::format("the job `{}` has an `if`, and its outputs are null when it is skipped", cut(other.id)),
+        "write `?? …` behind it");
   }
 
   // What follows the task's id.
@@ -347,9 +446,12 @@ class Checker {
     if (path[at] != "outputs")
       return wrong(fmt::format("a task has no `{}`", cut(path[at])),
                    fmt::format("write {}.outputs.{}", before, cut(path[at])));
+    if (path.size() == at + 1) return std::nullopt;
+    if (std::holds_alternative<WaitAction>(task.action))
+      return wrong(fmt::format("the task `{}` is a wait, which has no outputs", cut(task.id)));
     // What a script writes to $PAWL_OUTPUT cannot be known.
-    if (path.size() == at + 1 || !is_http(task)) return std::nullopt;
-    Names known = fields_of_contexts().at("response");
+    if (std::holds_alternative<ProcessAction>(task.action)) return std::nullopt;
+    Names known = fields_of_contexts().at(is_http(task) ? "response" : "approval");
     for (const auto& [name, value] : task.outputs) known.push_back(name);
     if (std::ranges::find(known, path[at + 1]) != known.end()) return std::nullopt;
     return unknown(fmt::format("the task `{}` has no output", cut(task.id)), path[at + 1], known);
@@ -362,6 +464,7 @@ class Checker {
   std::vector<std::map<std::string_view, int>> tasks_;  // by job
   Names job_ids_, inputs_, vars_;
   const Site* site_ = nullptr;
+  std::size_t base_ = 0;           // where the expression being checked begins in its text
   std::string_view text_, shell_;  // of the expression and the script being checked
 };
 

@@ -8,10 +8,11 @@
 
 namespace pawl::definition {
 
-// What `defaults` says for the tasks below it.
+// What the workflow says for the jobs and tasks below it.
 struct Defaults {
   Retry retry;
   std::optional<Duration> timeout;
+  bool keep_going = false;
 };
 
 // An entry of `needs`.
@@ -23,10 +24,27 @@ struct Need {
 // Reads the whole file; what is wrong with the text, and with names in it that are not in expressions, is in the reader.
 Workflow read_workflow(Reader& reader, const Node& root);
 
-// parts: read_workflow.cc, read_task.cc, read_triggers.cc
-std::vector<Task> read_tasks(Reader& reader, const Node& node, const Defaults& defaults);
+// parts: read_workflow.cc, read_task.cc, read_matrix.cc, read_triggers.cc
+// `what`: the key that holds them.
+std::vector<Task> read_tasks(Reader& reader, const Node& node, std::string_view what, const Defaults& defaults);
+std::optional<Matrix> read_matrix(Reader& reader, const Node& node);
+// Instances that the matrix has, those left out counted too; 1 for what only an expression knows.
+std::size_t combinations(const Matrix& matrix);
 Retry read_retry(Reader& reader, const Node& node);
 void read_triggers(Reader& reader, const Node& node, Workflow& workflow);
+
+// What is odd about a cron expression although it is one: it says something else than most people mean.
+void check_cron_habits(Reader& reader, const Node& cron);
+
+// The maps of a definition that have fixed keys, for the test that compares them with the schema.
+struct KeyTable {
+  std::string_view name;
+  std::span<const Key> keys;
+};
+std::span<const KeyTable> workflow_key_tables();
+std::span<const KeyTable> task_key_tables();
+std::span<const KeyTable> trigger_key_tables();
+std::span<const Key> input_keys();
 
 // Whether the map has the key at all, known or not.
 bool has_key(const Node& map, std::string_view name);

@@ -29,14 +29,14 @@ constexpr auto task_keys = std::to_array<Key>({
     {"working-directory"},
     {"grace"},
     {"http"},
-    later("wait"),
-    later("approval"),
+    {"wait"},
+    {"approval"},
+    {"continue-on-error"},
     later("workflow"),
     later("sql"),
     later("mail"),
     later("container"),
     later("worker"),
-    later("continue-on-error"),
     foreign("uses", "there are no actions: use `run` or `http`"),
     foreign("with", "there are no actions: use `run` or `http`"),
     foreign("steps", "tasks hold no tasks: write them one after the other"),
@@ -47,6 +47,14 @@ constexpr auto task_keys = std::to_array<Key>({
     foreign("retries", "did you mean `retry`?"),
     foreign("recover", "`recover` belongs to the workflow"),
     foreign("resume", "`resume` belongs to the job"),
+    foreign("matrix", "`matrix` belongs to the job"),
+    foreign("keep-going", "`keep-going` belongs to the job or the workflow; a task has `continue-on-error`"),
+    foreign("expires", "it belongs into `approval: {…}`"),
+    foreign("until", "it belongs into `wait: {until: …}`"),
+    foreign("sleep", "did you mean `wait`?"),
+    foreign("delay", "it belongs into `retry`; a pause is a task of its own: - wait: 10m"),
+    foreign("working_directory", "did you mean `working-directory`?"),
+    foreign("environment", "did you mean `env`?"),
     foreign("url", "it belongs into `http: {…}`"),
     foreign("method", "it belongs into `http: {…}`"),
 });
@@ -70,11 +78,41 @@ constexpr auto http_keys = std::to_array<Key>({
     foreign("verify", "write `tls: {verify: false}`"),
 });
 
+constexpr auto retry_keys = std::to_array<Key>({{"max"},
+                                                {"delay"},
+                                                {"backoff"},
+                                                {"max-delay"},
+                                                {"jitter"},
+                                                foreign("attempts", "did you mean `max`, the tries after the first?"),
+                                                foreign("count", "did you mean `max`, the tries after the first?")});
+constexpr auto tls_keys = std::to_array<Key>({{"verify"}, {"ca-file"}, later("client-cert"), later("client-key")});
+constexpr auto wait_keys = std::to_array<Key>({{"until"},
+                                               foreign("for", "write `wait: 10m`"),
+                                               foreign("duration", "write `wait: 10m`"),
+                                               foreign("seconds", "write `wait: 10s`")});
+constexpr auto approval_keys = std::to_array<Key>({{"message"},
+                                                   {"expires"},
+                                                   foreign("timeout", "did you mean `expires`?"),
+                                                   later("approvers"),
+                                                   foreign("text", "did you mean `message`?")});
+
+constexpr auto tables = std::to_array<KeyTable>({{"task", task_keys},
+                                                 {"http", http_keys},
+                                                 {"retry", retry_keys},
+                                                 {"tls", tls_keys},
+                                                 {"wait", wait_keys},
+                                                 {"approval", approval_keys}});
+
+// The keys that each are a task of their own.
+constexpr auto task_kinds = std::to_array<std::string_view>({"run", "command", "http", "wait", "approval"});
+constexpr std::string_view one_kind = "a task needs exactly one of `run`, `command`, `http`, `wait` and `approval`";
+
 // A key that belongs to another kind of task.
-void refuse(Reader& reader, const Fields& fields, std::initializer_list<std::string_view> names,
-            std::string_view owner) {
+void refuse(Reader& reader, const Fields& fields, std::initializer_list<std::string_view> names, std::string_view owner,
+            std::string_view hint = {}) {
   for (const std::string_view name : names)
-    if (const Node* key = fields.key(name)) reader.problem(*key, fmt::format("`{}` belongs to {}", name, owner));
+    if (const Node* key = fields.key(name))
+      reader.problem(*key, fmt::format("`{}` belongs to {}", name, owner), std::string(hint));
 }
 
 ProcessAction read_process(Reader& reader, const Fields& fields) {
@@ -150,9 +188,8 @@ void read_body(Reader& reader, const Fields& fields, HttpAction& action) {
 }
 
 void read_tls(Reader& reader, const Node& node, HttpAction& action) {
-  constexpr auto keys = std::to_array<Key>({{"verify"}, {"ca-file"}, later("client-cert"), later("client-key")});
   if (!reader.is_map(node, "`tls`")) return;
-  const Fields fields(reader, node, "`tls`", keys);
+  const Fields fields(reader, node, "`tls`", tls_keys);
   if (const Node* verify = fields.value("verify"))
     action.tls_verify = reader.boolean(*verify, "`verify`").value_or(true);
   if (const Node* file = fields.value("ca-file"))
@@ -209,11 +246,139 @@ HttpAction read_http(Reader& reader, const Node& key, const Node& node) {
   return action;
 }
 
+// A duration, or the time until which to wait.
+WaitAction read_wait(Reader& reader, const Node& key, const Node& node) {
+  WaitAction action;
+  if (node.misread) return action;
+  if (node.kind == Node::Kind::map) {
+    const Fields fields(reader, node, "`wait`", wait_keys);
+    const Node* until = fields.value("until");
+    if (!until) {
+      if (node.entries.empty()) reader.problem(key, "`wait` is empty", "it takes a duration, or {until: …}");
+      return action;
+    }
+    if (until->misread) return action;
+    action.until = reader.templated(*until, "`until`", Place::wait);
+    if (action.until.empty() || expression::has_expression(action.until)) {
+      if (until->kind == Node::Kind::string && action.until.empty()) reader.problem(*until, "`until` is empty");
+      return action;
+    }
+    // 253402300799 is the last second of the year 9999.
+    const bool seconds = action.until.find_first_not_of("0123456789") == std::string::npos;
+    if (seconds) {
+      if (action.until.size() > 12 || (action.until.size() == 12 && action.until > "253402300799"))
+        reader.problem(*until, "`until` as Unix seconds is after the year 9999", "seconds, not milliseconds");
+    } else if (const auto instant = parse_rfc3339(action.until); !instant) {
+      reader.problem(*until, fmt::format("`until`: {}", instant.error().message),
+                     parse_duration(action.until) ? fmt::format("a duration is written wait: {}", action.until)
+                                                  : "such as 2026-11-23T08:00:00Z, or Unix seconds");
+    }
+    return action;
+  }
+  if (node.kind == Node::Kind::null) {
+    reader.problem(key, "`wait` is empty", "it takes a duration, or {until: …}");
+    return action;
+  }
+  if (node.kind == Node::Kind::string && expression::has_expression(node.text)) {
+    action.duration = reader.templated(node, "`wait`", Place::wait);
+  } else if (node.kind == Node::Kind::string && parse_rfc3339(node.text)) {
+    reader.problem(node, "`wait` takes a duration, and this is a time",
+                   fmt::format("write wait: {{until: {}}}", node.text));
+  } else if (reader.duration(node, "`wait`", true)) {
+    action.duration = node.text;
+  }
+  return action;
+}
+
+ApprovalAction read_approval(Reader& reader, const Node& node) {
+  ApprovalAction action;
+  if (node.misread || node.kind == Node::Kind::null) return action;
+  if (node.kind == Node::Kind::boolean) {
+    if (!reader.boolean(node, "`approval`").value_or(true))
+      reader.problem(node, "`approval: false` asks for nothing", "leave the task out, or give it an `if`");
+    return action;
+  }
+  if (node.kind == Node::Kind::string) {
+    reader.problem(node, "`approval` must be a map, not a text",
+                   fmt::format("write approval: {{message: {}}}", cut_utf8(node.text, 100)));
+    return action;
+  }
+  if (!reader.is_map(node, "`approval`")) return action;
+  const Fields fields(reader, node, "`approval`", approval_keys);
+  if (const Node* message = fields.value("message"))
+    action.message = reader.templated(*message, "`message`", Place::approval);
+  if (const Node* expires = fields.value("expires")) action.expires = reader.duration(*expires, "`expires`");
+  return action;
+}
+
+// What is beside `run` and `http` alone.
+void read_tries(Reader& reader, const Fields& fields, const Defaults& defaults, Task& task) {
+  task.retry = defaults.retry;
+  task.timeout = defaults.timeout;
+  if (const Node* env = fields.value("env"))
+    task.env = reader.templates(*env, "`env`", Place::task_env, Form::text, true);
+  if (const Node* retry = fields.value("retry")) task.retry = read_retry(reader, *retry);
+  if (const Node* timeout = fields.value("timeout")) task.timeout = reader.duration(*timeout, "`timeout`");
+  if (const Node* outputs = fields.value("outputs"))
+    task.outputs = reader.templates(*outputs, "`outputs`", Place::outputs, Form::output, false);
+  if (const Node* crash = fields.value("on-crash")) {
+    constexpr auto words = std::to_array<std::string_view>({"rerun", "fail", "hold"});
+    constexpr auto choices = std::to_array<OnCrash>({OnCrash::rerun, OnCrash::fail, OnCrash::hold});
+    if (const auto word = reader.word(*crash, "`on-crash`", words)) task.on_crash = choices[*word];
+  }
+}
+
+// The kind of task that is written; of several the first. nullptr: none, or not one.
+const Node* read_kind(Reader& reader, const Node& node, const Fields& fields) {
+  const Node* first = nullptr;
+  const Node* last = nullptr;
+  for (const Entry& entry : node.entries) {
+    if (std::ranges::find(task_kinds, std::string_view(entry.key->text)) == task_kinds.end()) continue;
+    if (!first) first = entry.key;
+    last = entry.key;
+  }
+  if (!first) {
+    const bool foreign_kind = has_key(node, "uses") || has_key(node, "steps") || has_key(node, "tasks") ||
+                              has_key(node, "script") || has_key(node, "sleep");
+    if (!fields.postponed() && !foreign_kind) reader.problem(node, std::string(one_kind));
+    return nullptr;
+  }
+  if (first != last) {
+    reader.problem(*last, std::string(one_kind), "make two tasks of it");
+    return nullptr;
+  }
+  return first;
+}
+
+void read_action(Reader& reader, const Fields& fields, const Node& kind, const Defaults& defaults, Task& task) {
+  const std::string_view name = kind.text;
+  if (name == "wait" || name == "approval") {
+    refuse(reader, fields, {"retry", "env", "on-crash"}, "`run` and `http`");
+    refuse(reader, fields, {"timeout"}, "`run` and `http`",
+           name == "approval" ? "write it as `expires` into `approval: {…}`" : "a wait ends by itself");
+    refuse(reader, fields, {"outputs"}, "`run` and `http`",
+           name == "approval" ? "an approval has the outputs `approved_by` and `comment`" : "a wait has none");
+    refuse(reader, fields, {"shell", "working-directory", "grace"}, "`run`");
+    if (name == "wait")
+      task.action = read_wait(reader, kind, *fields.value("wait"));
+    else
+      task.action = read_approval(reader, *fields.value("approval"));
+    return;
+  }
+  read_tries(reader, fields, defaults, task);
+  if (name == "http") {
+    refuse(reader, fields, {"shell", "working-directory", "grace"}, "`run`");
+    task.action = read_http(reader, kind, *fields.value("http"));
+    if (const Node* env = fields.key("env"))
+      reader.warn(*env, "`env` reaches processes only: an `http` task reads nothing of it");
+  } else {
+    task.action = read_process(reader, fields);
+  }
+}
+
 Task read_task(Reader& reader, const Node& node, const Defaults& defaults, int position) {
   Task task;
   task.id = fmt::format("task-{}", position + 1);
-  task.retry = defaults.retry;
-  task.timeout = defaults.timeout;
   if (node.kind == Node::Kind::string) {
     reader.problem(node, "a task must be a map, not a text", fmt::format("write - run: {}", cut_utf8(node.text, 100)));
     return task;
@@ -232,43 +397,15 @@ Task read_task(Reader& reader, const Node& node, const Defaults& defaults, int p
   if (const Node* name = fields.value("name")) task.name = reader.plain(*name, "`name`", longest_title).value_or("");
   if (const Node* condition = fields.value("if"))
     task.condition = reader.templated(*condition, "`if`", Place::task_if, Form::expression);
-  if (const Node* env = fields.value("env"))
-    task.env = reader.templates(*env, "`env`", Place::task_env, Form::text, true);
-  if (const Node* retry = fields.value("retry")) task.retry = read_retry(reader, *retry);
-  if (const Node* timeout = fields.value("timeout")) task.timeout = reader.duration(*timeout, "`timeout`");
-  if (const Node* outputs = fields.value("outputs"))
-    task.outputs = reader.templates(*outputs, "`outputs`", Place::outputs, Form::output, false);
-  if (const Node* crash = fields.value("on-crash")) {
-    constexpr auto words = std::to_array<std::string_view>({"rerun", "fail"});
-    if (crash->text == "hold")
-      reader.problem(*crash, "`on-crash: hold` is not supported yet", "`rerun` and `fail` are");
-    else if (const auto word = reader.word(*crash, "`on-crash`", words))
-      task.on_crash = *word == 0 ? OnCrash::rerun : OnCrash::fail;
-  }
-
-  const auto kinds = std::to_array<const Node*>({fields.key("run"), fields.key("command"), fields.key("http")});
-  const auto given = std::ranges::count_if(kinds, [](const Node* key) { return key != nullptr; });
-  if (given == 0) {
-    const bool foreign_kind =
-        has_key(node, "uses") || has_key(node, "steps") || has_key(node, "tasks") || has_key(node, "script");
-    if (!fields.postponed() && !foreign_kind)
-      reader.problem(node, "a task needs exactly one of `run`, `command` and `http`");
-  } else if (given > 1) {
-    reader.problem(**std::ranges::find_if(kinds.rbegin(), kinds.rend(), [](const Node* key) { return key != nullptr; }),
-                   "a task needs exactly one of `run`, `command` and `http`", "make two tasks of it");
-  }
-  if (fields.key("http")) {
-    refuse(reader, fields, {"shell", "working-directory", "grace"}, "`run`");
-    task.action = read_http(reader, *fields.key("http"), *fields.value("http"));
-    if (const Node* env = fields.key("env"))
-      reader.warn(*env, "`env` reaches processes only: an `http` task reads nothing of it");
-  } else {
-    task.action = read_process(reader, fields);
-  }
+  if (const Node* go_on = fields.value("continue-on-error"))
+    task.continue_on_error = reader.boolean(*go_on, "`continue-on-error`").value_or(false);
+  if (const Node* kind = read_kind(reader, node, fields)) read_action(reader, fields, *kind, defaults, task);
   return task;
 }
 
 }  // namespace
+
+std::span<const KeyTable> task_key_tables() { return tables; }
 
 bool has_key(const Node& map, std::string_view name) {
   return std::ranges::any_of(map.entries, [&](const Entry& entry) { return entry.key->text == name; });
@@ -284,14 +421,7 @@ Retry read_retry(Reader& reader, const Node& node) {
     reader.wrong_type(node, "`retry`", "a number of further tries, or a map");
     return retry;
   }
-  constexpr auto keys = std::to_array<Key>({{"max"},
-                                            {"delay"},
-                                            {"backoff"},
-                                            {"max-delay"},
-                                            {"jitter"},
-                                            foreign("attempts", "did you mean `max`, the tries after the first?"),
-                                            foreign("count", "did you mean `max`, the tries after the first?")});
-  const Fields fields(reader, node, "`retry`", keys);
+  const Fields fields(reader, node, "`retry`", retry_keys);
   if (const Node* max = fields.value("max"))
     retry.max = static_cast<int>(reader.integer(*max, "`max`", 0, most_tries).value_or(0));
   else
@@ -305,17 +435,19 @@ Retry read_retry(Reader& reader, const Node& node) {
   return retry;
 }
 
-std::vector<Task> read_tasks(Reader& reader, const Node& node, const Defaults& defaults) {
+std::vector<Task> read_tasks(Reader& reader, const Node& node, std::string_view what, const Defaults& defaults) {
   std::vector<Task> tasks;
   if (node.kind == Node::Kind::map) {
-    reader.problem(node, "`tasks` must be a list, not a map", "write each task as - id: …");
+    reader.problem(node, fmt::format("{} must be a list, not a map", what), "write each task as - id: …");
     return tasks;
   }
   if (node.kind != Node::Kind::list) {
-    reader.wrong_type(node, "`tasks`", "a list");
+    reader.wrong_type(node, what, "a list");
     return tasks;
   }
-  if (node.items.empty()) reader.problem(node, "`tasks` is empty", "a job has at least one task");
+  if (node.items.empty())
+    reader.problem(node, fmt::format("{} is empty", what),
+                   what == "`tasks`" ? "a job has at least one task" : "leave it out");
   std::map<std::string, const Node*> ids;
   tasks.reserve(node.items.size());
   for (const Node* item : node.items) {

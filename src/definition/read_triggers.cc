@@ -46,6 +46,9 @@ constexpr auto schedule_keys = std::to_array<Key>({
 
 constexpr auto webhook_keys = std::to_array<Key>({{"scheme"}, {"secret"}, {"inputs"}, {"idempotency-key"}});
 
+constexpr auto tables =
+    std::to_array<KeyTable>({{"on", on_keys}, {"schedule", schedule_keys}, {"webhook", webhook_keys}});
+
 // Given values of inputs: their names, and the values where they are no templates.
 void check_given(Reader& reader, const Node& node, const Workflow& workflow) {
   if (node.kind == Node::Kind::null || !reader.is_map(node, "`inputs`")) return;
@@ -94,10 +97,11 @@ Json read_schedule(Reader& reader, const Node& node, const Workflow& workflow, b
   } else if (several) {
     reader.problem(node, "a schedule needs an `id` where there are several");
   }
-  if (const Node* cron = fields.value("cron"))
-    reader.plain(*cron, "`cron`", 200);
-  else
+  if (const Node* cron = fields.value("cron")) {
+    if (reader.plain(*cron, "`cron`", 200)) check_cron_habits(reader, *cron);
+  } else {
     reader.problem(node, "a schedule needs `cron`");
+  }
   if (const Node* zone = fields.value("timezone")) reader.plain(*zone, "`timezone`", 100);
   constexpr auto misfires = std::to_array<std::string_view>({"run-once", "run-all", "skip"});
   constexpr auto overlaps = std::to_array<std::string_view>({"queue", "skip", "allow", "cancel-running"});
@@ -138,6 +142,8 @@ Json read_webhook(Reader& reader, const Node& node, const Workflow& workflow) {
 }
 
 }  // namespace
+
+std::span<const KeyTable> trigger_key_tables() { return tables; }
 
 void read_triggers(Reader& reader, const Node& node, Workflow& workflow) {
   if (node.kind == Node::Kind::null) return;

@@ -27,13 +27,13 @@ constexpr auto workflow_keys = std::to_array<Key>({
     {"timeout"},
     {"recover"},
     {"jobs"},
-    later("concurrency"),
-    later("keep-going"),
-    later("on-failure"),
-    later("always"),
-    later("on-late"),
-    later("retention"),
-    later("cleanup-timeout"),
+    {"concurrency"},
+    {"keep-going"},
+    {"on-failure"},
+    {"always"},
+    {"retention"},
+    {"cleanup-timeout"},
+    later("on-late", "it comes with schedules"),
     foreign("tasks", "tasks belong into a job: jobs: {main: {tasks: […]}}"),
     foreign("steps", "tasks belong into a job: jobs: {main: {tasks: […]}}"),
     foreign("run-name", "runs are numbered and have no name"),
@@ -46,6 +46,12 @@ constexpr auto workflow_keys = std::to_array<Key>({
     foreign("variables", "did you mean `vars`?"),
     foreign("parameters", "did you mean `inputs`?"),
     foreign("version", "versions are counted by the server"),
+    foreign("matrix", "`matrix` belongs to a job"),
+    foreign("on-crash", "`on-crash` belongs to a task"),
+    foreign("resume", "`resume` belongs to a job"),
+    foreign("finally", "did you mean `always`?"),
+    foreign("on-error", "did you mean `on-failure`?"),
+    foreign("continue-on-error", "`continue-on-error` belongs to a task; a workflow has `keep-going`"),
 });
 
 constexpr auto job_keys = std::to_array<Key>({
@@ -55,15 +61,20 @@ constexpr auto job_keys = std::to_array<Key>({
     {"env"},
     {"resume"},
     {"tasks"},
-    later("matrix"),
-    later("max-parallel"),
-    later("fail-fast"),
-    later("keep-going"),
-    later("concurrency"),
-    later("continue-on-error"),
+    {"matrix"},
+    {"max-parallel"},
+    {"fail-fast"},
+    {"keep-going"},
+    foreign("concurrency", "`concurrency` belongs to the workflow; the instances of a matrix have `max-parallel`"),
+    foreign("continue-on-error", "`continue-on-error` belongs to a task; a job has `keep-going`"),
+    foreign("on-failure", "`on-failure` belongs to the workflow"),
+    foreign("always", "`always` belongs to the workflow; a job has `if: always()`"),
+    foreign("on-crash", "`on-crash` belongs to a task"),
+    foreign("wait", "it belongs into `tasks`: - wait: …"),
+    foreign("approval", "it belongs into `tasks`: - approval: …"),
     foreign("steps", "Pawl calls them `tasks`"),
     foreign("runs-on", "leave it out: tasks run where Pawl runs"),
-    foreign("strategy", "it would be `matrix` on the job, which is not supported yet"),
+    foreign("strategy", "`matrix`, `max-parallel` and `fail-fast` stand on the job itself"),
     foreign("uses", "there are no actions: use tasks with `run` or `http`"),
     foreign("with", "there are no actions: use tasks with `run` or `http`"),
     foreign("timeout-minutes", "write `timeout: 5m` on the tasks or the workflow"),
@@ -81,6 +92,31 @@ constexpr auto job_keys = std::to_array<Key>({
     foreign("permissions", "leave it out"),
     foreign("environment", "did you mean `env`?"),
 });
+
+constexpr auto defaults_keys = std::to_array<Key>({{"retry"},
+                                                   {"timeout"},
+                                                   foreign("run", "`defaults` takes `retry` and `timeout`"),
+                                                   foreign("env", "`env` belongs to the workflow"),
+                                                   later("shell"),
+                                                   later("working-directory")});
+constexpr auto recover_keys = std::to_array<Key>({{"max"}, {"window"}, {"then"}});
+constexpr auto concurrency_keys =
+    std::to_array<Key>({{"group"},
+                        {"limit"},
+                        {"on-conflict"},
+                        foreign("cancel-in-progress", "write `on-conflict: cancel-running`"),
+                        foreign("max", "did you mean `limit`?"),
+                        foreign("name", "did you mean `group`?")});
+
+constexpr auto tables = std::to_array<KeyTable>({{"workflow", workflow_keys},
+                                                 {"job", job_keys},
+                                                 {"defaults", defaults_keys},
+                                                 {"recover", recover_keys},
+                                                 {"concurrency", concurrency_keys}});
+
+// Jobs with these ids follow the run's verdict.
+constexpr std::string_view on_failure = "on-failure";
+constexpr std::string_view always = "always";
 
 void read_name(Reader& reader, const Node& root, const Fields& fields, Workflow& workflow) {
   const Node* node = fields.value("name");
@@ -123,13 +159,7 @@ void read_vars(Reader& reader, const Node& node, Workflow& workflow) {
 Defaults read_defaults(Reader& reader, const Node& node) {
   Defaults defaults;
   if (node.kind == Node::Kind::null || !reader.is_map(node, "`defaults`")) return defaults;
-  constexpr auto keys = std::to_array<Key>({{"retry"},
-                                            {"timeout"},
-                                            foreign("run", "`defaults` takes `retry` and `timeout`"),
-                                            foreign("env", "`env` belongs to the workflow"),
-                                            later("shell"),
-                                            later("working-directory")});
-  const Fields fields(reader, node, "`defaults`", keys);
+  const Fields fields(reader, node, "`defaults`", defaults_keys);
   if (const Node* retry = fields.value("retry")) defaults.retry = read_retry(reader, *retry);
   if (const Node* timeout = fields.value("timeout")) defaults.timeout = reader.duration(*timeout, "`timeout`");
   return defaults;
@@ -137,20 +167,40 @@ Defaults read_defaults(Reader& reader, const Node& node) {
 
 void read_recover(Reader& reader, const Node& node, Workflow& workflow) {
   if (node.kind == Node::Kind::null || !reader.is_map(node, "`recover`")) return;
-  constexpr auto keys = std::to_array<Key>({{"max"}, {"window"}, {"then"}});
-  const Fields fields(reader, node, "`recover`", keys);
+  const Fields fields(reader, node, "`recover`", recover_keys);
   Recover& recover = workflow.recover;
   if (const Node* max = fields.value("max"))
     recover.max = static_cast<int>(reader.integer(*max, "`max`", 0, 1000).value_or(recover.max));
   if (const Node* window = fields.value("window"))
     recover.window = reader.duration(*window, "`window`").value_or(recover.window);
   if (const Node* then = fields.value("then")) {
-    constexpr auto words = std::to_array<std::string_view>({"fail"});
-    if (then->text == "hold")
-      reader.problem(*then, "`then: hold` is not supported yet", "`then: fail` is");
-    else
-      reader.word(*then, "`then`", words);
+    constexpr auto words = std::to_array<std::string_view>({"fail", "hold"});
+    recover.then_hold = reader.word(*then, "`then`", words) == 1;
   }
+}
+
+void read_concurrency(Reader& reader, const Node& node, Workflow& workflow) {
+  if (node.misread) return;
+  if (node.is_scalar() && node.kind != Node::Kind::null)
+    return reader.problem(node, fmt::format("`concurrency` must be a map, not {}", type_name(node)),
+                          fmt::format("write concurrency: {{group: \"{}\"}}", cut_utf8(node.text, 100)));
+  if (!reader.is_map(node, "`concurrency`")) return;
+  const Fields fields(reader, node, "`concurrency`", concurrency_keys);
+  Concurrency concurrency;
+  if (const Node* group = fields.value("group")) {
+    concurrency.group = reader.templated(*group, "`group`", Place::concurrency);
+    if (group->kind == Node::Kind::string && trimmed(concurrency.group).empty() && !group->misread)
+      reader.problem(*group, "`group` is empty");
+  } else {
+    reader.problem(node, "`concurrency` needs a `group`", "runs whose group has the same text share its places");
+  }
+  if (const Node* limit = fields.value("limit"))
+    concurrency.limit = static_cast<int>(reader.integer(*limit, "`limit`", 1, 10'000).value_or(1));
+  if (const Node* conflict = fields.value("on-conflict")) {
+    constexpr auto words = std::to_array<std::string_view>({"queue", "cancel-running"});
+    concurrency.cancel_running = reader.word(*conflict, "`on-conflict`", words) == 1;
+  }
+  workflow.concurrency = std::move(concurrency);
 }
 
 std::vector<Need> read_needs(Reader& reader, const Node& node) {
@@ -171,10 +221,29 @@ std::vector<Need> read_needs(Reader& reader, const Node& node) {
   return needs;
 }
 
+// How many instances of a job there may be at once, and what a failure of one does.
+void read_instances(Reader& reader, const Fields& fields, Job& job) {
+  if (const Node* matrix = fields.value("matrix")) {
+    job.matrix = read_matrix(reader, *matrix);
+  } else {
+    for (const std::string_view name : {"max-parallel", "fail-fast"})
+      if (const Node* key = fields.key(name))
+        reader.problem(*key, fmt::format("`{}` belongs to a job with a `matrix`", name));
+    return;
+  }
+  if (const Node* most = fields.value("max-parallel"))
+    job.max_parallel = static_cast<int>(reader.integer(*most, "`max-parallel`", 1, 10'000).value_or(job.max_parallel));
+  if (const Node* fail_fast = fields.value("fail-fast"))
+    job.fail_fast = reader.boolean(*fail_fast, "`fail-fast`").value_or(job.fail_fast);
+}
+
 Job read_job(Reader& reader, const Node& key, const Node& node, const Defaults& defaults, std::vector<Need>& needs) {
   Job job;
   job.id = key.text;
-  if (!is_id(job.id))
+  if (job.id == on_failure || job.id == always)
+    reader.problem(key, fmt::format("`{}` is no id for a job: it is a key of the workflow", job.id),
+                   fmt::format("write its tasks beside `jobs`, as {}: [- …]", job.id));
+  else if (!is_id(job.id))
     reader.problem(key, fmt::format("`{}` is no id for a job", cut_utf8(job.id, 100)),
                    "letters, digits, _ and -; a letter or _ at first; names for people go into `name`");
   const std::string what = fmt::format("the job `{}`", cut_utf8(job.id, 100));
@@ -199,12 +268,31 @@ Job read_job(Reader& reader, const Node& key, const Node& node, const Defaults& 
     if (const auto word = reader.word(*resume, "`resume`", words))
       job.resume = *word == 0 ? ResumeAt::task : ResumeAt::job;
   }
+  job.keep_going = defaults.keep_going;
+  if (const Node* go_on = fields.value("keep-going"))
+    job.keep_going = reader.boolean(*go_on, "`keep-going`").value_or(job.keep_going);
+  read_instances(reader, fields, job);
   if (const Node* tasks = fields.value("tasks")) {
-    job.tasks = read_tasks(reader, *tasks, defaults);
-  } else if (!has_key(node, "steps") && !has_key(node, "uses") && !has_key(node, "run") && !has_key(node, "http")) {
+    job.tasks = read_tasks(reader, *tasks, "`tasks`", defaults);
+  } else if (std::ranges::none_of(std::to_array<std::string_view>({"steps", "uses", "run", "http", "wait", "approval"}),
+                                  [&](std::string_view name) { return has_key(node, name); })) {
     reader.problem(key, fmt::format("{} has no `tasks`", what));
   }
   return job;
+}
+
+// False: there are too many tasks, and what was read is of no use.
+bool within_limits(Reader& reader, const Node& at, Workflow& workflow, std::size_t tasks, std::size_t task_runs) {
+  if (tasks > max_tasks)
+    reader.problem(at, fmt::format("more than {} tasks in one workflow", max_tasks), "split it into several workflows");
+  else if (task_runs > max_task_runs)
+    reader.problem(at, fmt::format("more than {} tasks in one run, with all instances", max_task_runs),
+                   "split it into several workflows, or the matrix into several runs");
+  else
+    return true;
+  workflow.jobs.clear();
+  std::erase_if(reader.sites, [](const Site& site) { return site.job >= 0; });
+  return false;
 }
 
 void read_jobs(Reader& reader, const Node& key, const Node& node, const Defaults& defaults, Workflow& workflow) {
@@ -215,24 +303,45 @@ void read_jobs(Reader& reader, const Node& key, const Node& node, const Defaults
   if (node.entries.empty()) return reader.problem(node, "`jobs` is empty", "a workflow has at least one job");
   std::vector<std::vector<Need>> needs(node.entries.size());
   std::size_t tasks = 0;
+  std::size_t task_runs = 0;
   for (const auto& [id, value] : node.entries) {
     reader.job = static_cast<int>(workflow.jobs.size());
     workflow.jobs.push_back(read_job(reader, *id, *value, defaults, needs[workflow.jobs.size()]));
     // A job without tasks is a problem of its own; it counts so that their number is bounded too.
-    tasks += std::max<std::size_t>(workflow.jobs.back().tasks.size(), 1);
-    if (tasks > max_tasks) {
-      reader.problem(*id, fmt::format("more than {} tasks in one workflow", max_tasks),
-                     "split it into several workflows");
-      workflow.jobs.clear();
-      std::erase_if(reader.sites, [](const Site& site) { return site.job >= 0; });
-      return;
-    }
+    const Job& job = workflow.jobs.back();
+    const std::size_t count = std::max<std::size_t>(job.tasks.size(), 1);
+    tasks += count;
+    task_runs += count * (job.matrix ? combinations(*job.matrix) : 1);
+    if (!within_limits(reader, *id, workflow, tasks, task_runs)) return;
   }
   reader.job = -1;
   connect_jobs(reader, workflow, needs);
 }
 
+// The tasks that follow the verdict, as a job behind all others.
+void read_reserved(Reader& reader, const Fields& fields, std::string_view id, Role role, const Defaults& defaults,
+                   Workflow& workflow) {
+  const Node* node = fields.value(id);
+  if (!node) return;
+  Job job;
+  job.id = id;
+  job.role = role;
+  job.keep_going = defaults.keep_going;
+  reader.job = static_cast<int>(workflow.jobs.size());
+  if (node->kind == Node::Kind::map && has_key(*node, "tasks"))
+    reader.problem(*node, fmt::format("`{}` is no job but a list of tasks", id), "leave `tasks` out");
+  else
+    job.tasks = read_tasks(reader, *node, fmt::format("`{}`", id), defaults);
+  workflow.jobs.push_back(std::move(job));
+  reader.job = -1;
+  std::size_t tasks = 0;
+  for (const Job& one : workflow.jobs) tasks += one.tasks.size();
+  within_limits(reader, *fields.key(id), workflow, tasks, 0);
+}
+
 }  // namespace
+
+std::span<const KeyTable> workflow_key_tables() { return tables; }
 
 Workflow read_workflow(Reader& reader, const Node& root) {
   Workflow workflow;
@@ -253,12 +362,21 @@ Workflow read_workflow(Reader& reader, const Node& root) {
     workflow.env = reader.templates(*env, "`env`", Place::workflow_env, Form::text, true);
   if (const Node* timeout = fields.value("timeout"))
     workflow.timeout = reader.duration(*timeout, "`timeout`").value_or(workflow.timeout);
+  if (const Node* timeout = fields.value("cleanup-timeout"))
+    workflow.cleanup_timeout = reader.duration(*timeout, "`cleanup-timeout`").value_or(workflow.cleanup_timeout);
+  if (const Node* retention = fields.value("retention"))
+    workflow.retention = reader.duration(*retention, "`retention`");
   if (const Node* recover = fields.value("recover")) read_recover(reader, *recover, workflow);
-  const Defaults defaults = fields.value("defaults") ? read_defaults(reader, *fields.value("defaults")) : Defaults{};
+  if (const Node* concurrency = fields.value("concurrency")) read_concurrency(reader, *concurrency, workflow);
+  Defaults defaults = fields.value("defaults") ? read_defaults(reader, *fields.value("defaults")) : Defaults{};
+  if (const Node* go_on = fields.value("keep-going"))
+    defaults.keep_going = reader.boolean(*go_on, "`keep-going`").value_or(false);
   if (const Node* jobs = fields.value("jobs"))
     read_jobs(reader, *fields.key("jobs"), *jobs, defaults, workflow);
   else if (!has_key(root, "tasks") && !has_key(root, "steps"))
     reader.problem(root, "the workflow has no `jobs`");
+  read_reserved(reader, fields, on_failure, Role::on_failure, defaults, workflow);
+  read_reserved(reader, fields, always, Role::always, defaults, workflow);
   return workflow;
 }
 

@@ -92,8 +92,12 @@ void Reader::problem(const Node& node, std::string message, std::string hint) {
 }
 
 void Reader::warn(const Node& node, std::string message, std::string hint) {
+  warn_at(node.begin, std::move(message), std::move(hint));
+}
+
+void Reader::warn_at(std::size_t offset, std::string message, std::string hint) {
   if (warnings.size() >= most_problems) return;
-  const Position at = document.source().position(node.begin);
+  const Position at = document.source().position(offset);
   warnings.push_back({at.line, at.column, std::move(message), std::move(hint)});
 }
 
@@ -302,6 +306,14 @@ Json Reader::json(const Node& node, const Place* place) {
   return nullptr;
 }
 
+Json Reader::spelled(const Node& node) {
+  if (node.kind == Node::Kind::integer || node.kind == Node::Kind::number) {
+    const auto value = json_number(node.text);
+    if (!value || pawl::to_text(*value) != node.text) return json::string(node.text);
+  }
+  return json(node, nullptr);
+}
+
 Fields::Fields(Reader& reader, const Node& map, std::string_view what, std::span<const Key> keys) {
   for (const Entry& entry : map.entries) {
     const std::string_view name = entry.key->text;
@@ -312,7 +324,7 @@ Fields::Fields(Reader& reader, const Node& map, std::string_view what, std::span
       continue;
     } else if (key != keys.end() && key->use == Key::Use::later) {
       postponed_ = true;
-      reader.problem(*entry.key, fmt::format("`{}` is not supported yet", name));
+      reader.problem(*entry.key, fmt::format("`{}` is not supported yet", name), std::string(key->hint));
     } else if (key != keys.end()) {
       reader.problem(*entry.key, fmt::format("unknown key `{}` in {}", name, what), std::string(key->hint));
     } else {

@@ -21,19 +21,23 @@ struct Key {
   Use use = Use::known;
   std::string_view hint = {};
 };
-constexpr Key later(std::string_view name) { return {name, Key::Use::later}; }
+constexpr Key later(std::string_view name, std::string_view hint = {}) { return {name, Key::Use::later, hint}; }
 constexpr Key foreign(std::string_view name, std::string_view hint) { return {name, Key::Use::foreign, hint}; }
 
 // Where an expression stands, which says what it may name.
 enum class Place : std::uint8_t {
   vars,
   workflow_env,
+  concurrency,
   job_if,
+  matrix,
   job_env,
   task_if,
   task_env,
   run_script,
   run_argument,
+  wait,
+  approval,
   http_request,
   success_when,
   outputs,
@@ -71,6 +75,7 @@ class Reader {
   void problem(const Node& node, std::string message, std::string hint = {});
   void problem_at(std::size_t offset, std::string message, std::string hint = {});
   void warn(const Node& node, std::string message, std::string hint = {});
+  void warn_at(std::size_t offset, std::string message, std::string hint = {});
   void take_over(std::span<const Problem> problems);
   bool full() const;
   bool failed() const { return !problems_.empty(); }
@@ -97,6 +102,8 @@ class Reader {
   TextMap templates(const Node& node, std::string_view what, Place place, Form form, bool environment);
   // The value as JSON, with its templates noted if there is a place.
   Json json(const Node& node, const Place* place);
+  // The scalar as JSON; a number whose spelling JSON would not keep, such as 3.10, is a text.
+  Json spelled(const Node& node);
 
   void note(const Node& node, Place place, Form form, int item = -1);
   void wrong_type(const Node& node, std::string_view what, std::string_view wanted);

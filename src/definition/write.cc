@@ -68,16 +68,73 @@ void add_action(json::object& object, const HttpAction& action) {
   object.emplace("http", std::move(http));
 }
 
+void add_action(json::object& object, const WaitAction& action) {
+  if (action.until.empty())
+    object.emplace("wait", text(action.duration));
+  else
+    object.emplace("wait", json::object{{"until", text(action.until)}});
+}
+
+void add_action(json::object& object, const ApprovalAction& action) {
+  json::object approval;
+  if (!action.message.empty()) approval.emplace("message", text(action.message));
+  if (action.expires) approval.emplace("expires", pawl::to_text(*action.expires));
+  object.emplace("approval", std::move(approval));
+}
+
+std::string_view to_string(OnCrash choice) {
+  switch (choice) {
+    case OnCrash::rerun: return "rerun";
+    case OnCrash::fail: return "fail";
+    case OnCrash::hold: return "hold";
+  }
+  return {};
+}
+
 json::object task_to_json(const Task& task) {
   json::object object{{"id", text(task.id)},
                       {"name", text(title(task))},
                       {"if", text(task.condition.empty() ? "success()" : task.condition)}};
   std::visit([&](const auto& action) { add_action(object, action); }, task.action);
+  object.emplace("continue-on-error", task.continue_on_error);
+  if (!has_tries(task)) return object;
   object.emplace("env", object_of(task.env));
   object.emplace("retry", retry_to_json(task.retry));
   if (task.timeout) object.emplace("timeout", pawl::to_text(*task.timeout));
   object.emplace("outputs", object_of(task.outputs));
-  object.emplace("on-crash", task.on_crash == OnCrash::rerun ? "rerun" : "fail");
+  object.emplace("on-crash", to_string(task.on_crash));
+  return object;
+}
+
+json::array tasks_to_json(const Job& job) {
+  json::array tasks;
+  for (const Task& task : job.tasks) tasks.push_back(task_to_json(task));
+  return tasks;
+}
+
+Json matrix_to_json(const Matrix& matrix) {
+  if (!matrix.expression.empty()) return text(fmt::format("${{{{ {} }}}}", matrix.expression));
+  json::object object;
+  for (const Axis& axis : matrix.axes) object.emplace(axis.name, json::array(axis.values.begin(), axis.values.end()));
+  if (!matrix.exclude.empty()) object.emplace("exclude", json::array(matrix.exclude.begin(), matrix.exclude.end()));
+  return object;
+}
+
+json::object job_to_json(const Workflow& workflow, const Job& job) {
+  json::array needs;
+  for (const int need : job.needs) needs.push_back(text(workflow.jobs[static_cast<std::size_t>(need)].id));
+  json::object object{{"name", text(title(job))},
+                      {"needs", std::move(needs)},
+                      {"if", text(job.condition.empty() ? "success()" : job.condition)},
+                      {"env", object_of(job.env)},
+                      {"resume", job.resume == ResumeAt::task ? "task" : "job"},
+                      {"keep-going", job.keep_going}};
+  if (job.matrix) {
+    object.emplace("matrix", matrix_to_json(*job.matrix));
+    object.emplace("max-parallel", job.max_parallel);
+    object.emplace("fail-fast", job.fail_fast);
+  }
+  object.emplace("tasks", tasks_to_json(job));
   return object;
 }
 
@@ -90,18 +147,16 @@ std::string to_text(const Problem& problem, std::string_view file) {
 }
 
 Json to_json(const Workflow& workflow) {
-  json::object jobs;
+  json::object jobs, reserved;
+  bool keep_going = false;
   for (const Job& job : workflow.jobs) {
-    json::array needs;
-    for (const int need : job.needs) needs.push_back(text(workflow.jobs[static_cast<std::size_t>(need)].id));
-    json::array tasks;
-    for (const Task& task : job.tasks) tasks.push_back(task_to_json(task));
-    jobs.emplace(job.id, json::object{{"name", text(title(job))},
-                                      {"needs", std::move(needs)},
-                                      {"if", text(job.condition.empty() ? "success()" : job.condition)},
-                                      {"env", object_of(job.env)},
-                                      {"resume", job.resume == ResumeAt::task ? "task" : "job"},
-                                      {"tasks", std::move(tasks)}});
+    if (job.role == Role::normal) {
+      jobs.emplace(job.id, job_to_json(workflow, job));
+    } else {
+      reserved.emplace(job.id, tasks_to_json(job));
+      // Their own is the workflow's; each other job says its own.
+      keep_going = job.keep_going;
+    }
   }
   json::object inputs;
   for (const Input& input : workflow.inputs) inputs.emplace(input.name, input_to_json(input));
@@ -116,10 +171,19 @@ Json to_json(const Workflow& workflow) {
   object.emplace("vars", object_of(workflow.vars));
   object.emplace("env", object_of(workflow.env));
   object.emplace("timeout", pawl::to_text(workflow.timeout));
+  object.emplace("cleanup-timeout", pawl::to_text(workflow.cleanup_timeout));
   object.emplace("recover", json::object{{"max", workflow.recover.max},
                                          {"window", pawl::to_text(workflow.recover.window)},
-                                         {"then", "fail"}});
+                                         {"then", workflow.recover.then_hold ? "hold" : "fail"}});
+  if (workflow.concurrency)
+    object.emplace("concurrency",
+                   json::object{{"group", text(workflow.concurrency->group)},
+                                {"limit", workflow.concurrency->limit},
+                                {"on-conflict", workflow.concurrency->cancel_running ? "cancel-running" : "queue"}});
+  if (workflow.retention) object.emplace("retention", pawl::to_text(*workflow.retention));
+  object.emplace("keep-going", keep_going);
   object.emplace("jobs", std::move(jobs));
+  for (auto& member : reserved) object.emplace(member.key(), std::move(member.value()));
   return object;
 }
 

@@ -179,8 +179,8 @@ class Compiler {
     if (found == plan_.job_index.end()) return;
     if (path.size() >= 3 && path[2] == "instances") {
       // jobs.test.instances.*.tasks.unit.outputs.x; one by a computed index may be asked for anything.
-      const auto& names = reference.of_every;
-      if (path.size() > 3 || names.empty()) return note_tasks(found->second, path, path.size());
+      const auto& names = reference.tail;
+      if (names.empty()) return note_tasks(found->second, path, path.size());
       if (names[0] == "tasks") note_tasks(found->second, names, 1);
       return;
     }

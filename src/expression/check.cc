@@ -7,18 +7,45 @@
 namespace pawl::expression {
 namespace {
 
-// As deep as the tree, which max_depth bounds.
-template <class Visit>
-void walk(const Node& node, const Visit& visit) {
-  visit(node);
-  for (const Node& child : node.children) walk(child, visit);
+// Whether null is as good as any value in that place of `node`; `handled`: in the place where `node` stands.
+bool takes_null(const Node& node, std::size_t child, bool handled) {
+  switch (node.kind) {
+    case Node::Kind::coalesce: return handled || child + 1 < node.children.size();
+    case Node::Kind::conditional: return handled || child == 0;
+    case Node::Kind::invert: return true;
+    case Node::Kind::access: return handled && child == 0;
+    case Node::Kind::chain: {
+      const Operator op = node.operators.front();
+      return op == Operator::equal || op == Operator::unequal || op == Operator::and_ || op == Operator::or_;
+    }
+    case Node::Kind::call: {
+      if (!node.function) return false;
+      const FunctionId id = node.function->id;
+      if (id == FunctionId::default_) return handled || child == 0;
+      return id == FunctionId::to_json || id == FunctionId::hash;
+    }
+    case Node::Kind::literal:
+    case Node::Kind::omit:
+    case Node::Kind::path:
+    case Node::Kind::negate:
+    case Node::Kind::list:
+    case Node::Kind::object: return false;
+  }
+  return false;
 }
 
-Reference reference_of(const Node& node) {
-  Reference reference{node.names, node.begin, node.steps.empty(), {}};
-  if (!node.steps.empty() && node.steps[0].kind == Step::Kind::every)
-    for (std::size_t i = 1; i < node.steps.size() && node.steps[i].kind == Step::Kind::member; ++i)
-      reference.of_every.push_back(node.steps[i].name);
+// As deep as the tree, which max_depth bounds.
+template <class Visit>
+void walk(const Node& node, const Visit& visit, bool handled = false) {
+  visit(node, handled);
+  for (std::size_t child = 0; child < node.children.size(); ++child)
+    walk(node.children[child], visit, takes_null(node, child, handled));
+}
+
+Reference reference_of(const Node& node, bool null_handled) {
+  Reference reference{node.names, node.begin, node.steps.empty(), {}, null_handled};
+  for (std::size_t step = 1; step < node.steps.size() && node.steps[step].kind == Step::Kind::member; ++step)
+    reference.tail.push_back(node.steps[step].name);
   return reference;
 }
 
@@ -72,15 +99,15 @@ std::optional<Problem> check_call(const Node& node, const Names& names) {
 
 std::vector<Reference> Expression::references() const {
   std::vector<Reference> found;
-  walk(syntax_->root, [&](const Node& node) {
-    if (node.kind == Node::Kind::path) found.push_back(reference_of(node));
+  walk(syntax_->root, [&](const Node& node, bool null_handled) {
+    if (node.kind == Node::Kind::path) found.push_back(reference_of(node, null_handled));
   });
   return found;
 }
 
 std::vector<StatusFunction> Expression::status_functions() const {
   std::vector<StatusFunction> found;
-  walk(syntax_->root, [&](const Node& node) {
+  walk(syntax_->root, [&](const Node& node, bool) {
     if (node.kind == Node::Kind::call && node.function && node.function->status)
       found.push_back(*node.function->status);
   });
@@ -89,11 +116,11 @@ std::vector<StatusFunction> Expression::status_functions() const {
 
 std::vector<Problem> check(const Expression& expression, const Names& names) {
   std::vector<Problem> problems;
-  walk(expression.syntax().root, [&](const Node& node) {
+  walk(expression.syntax().root, [&](const Node& node, bool null_handled) {
     std::optional<Problem> wrong;
     if (node.kind == Node::Kind::call) wrong = check_call(node, names);
     if (node.kind == Node::Kind::path && names.reference) {
-      wrong = names.reference(reference_of(node));
+      wrong = names.reference(reference_of(node, null_handled));
       const auto dashed = [](const std::string& name) { return name.find('-') != std::string::npos; };
       if (wrong && wrong->hint.empty() && std::ranges::any_of(node.names, dashed))
         wrong->hint = "a '-' inside a name belongs to it: a minus needs spaces";
