@@ -17,12 +17,12 @@ bool dash_before(std::size_t byte) { return byte == 4 || byte == 6 || byte == 8 
 }  // namespace
 
 std::string to_string(const Uuid& uuid) {
-  std::string text;
-  text.reserve(36);
+  std::string text(36, '-');
+  std::size_t at = 0;
   for (std::size_t i = 0; i < uuid.bytes.size(); ++i) {
-    if (dash_before(i)) text += '-';
-    text += hex_digits[uuid.bytes[i] >> 4];
-    text += hex_digits[uuid.bytes[i] & 15];
+    if (dash_before(i)) ++at;
+    text[at++] = hex_digits[uuid.bytes[i] >> 4];
+    text[at++] = hex_digits[uuid.bytes[i] & 15];
   }
   return text;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 #include <charconv>
@@ -83,6 +84,15 @@ std::unexpected<Error> error_at(std::string_view text, std::size_t offset, std::
   return fail(Code::invalid, fmt::format("JSON: line {}, column {}: {}", line, column, what));
 }
 
+// How many characters a byte of a string is escaped to; 0: it is written as it is.
+constexpr auto written_as = [] {
+  std::array<std::uint8_t, 256> length{};
+  for (std::size_t c = 0; c < 0x20; ++c) length[c] = 6;
+  length[0x7f] = 6;
+  for (const char c : {'"', '\\', '\n', '\r', '\t'}) length[static_cast<std::size_t>(c)] = 2;
+  return length;
+}();
+
 void append_number(std::string& out, double value) {
   if (!std::isfinite(value)) {
     out += "null";
@@ -136,7 +146,7 @@ void append_json_string(std::string& out, std::string_view text) {
   std::size_t plain = 0;  // start of what can be copied as it is
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+    if (!written_as[c]) continue;
     out.append(text, plain, i - plain);
     plain = i + 1;
     switch (c) {
@@ -239,10 +249,8 @@ std::size_t text_size(const Json& value) {
         // Escapes are counted as they will be written.
         std::size_t size = 2;
         for (const char c : as_view(value)) {
-          const auto u = static_cast<unsigned char>(c);
-          size += (u >= 0x20 && c != '"' && c != '\\' && u != 0x7f)                ? 1
-                  : (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t') ? 2
-                                                                                   : 6;
+          const auto longer = written_as[static_cast<unsigned char>(c)];
+          size += longer ? longer : 1;
         }
         return size;
       }

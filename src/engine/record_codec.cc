@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <limits>
 
 namespace pawl::engine {
@@ -24,7 +25,8 @@ class Writer {
   void number(std::string_view name, std::int64_t value, std::int64_t fallback = 0) {
     if (value == fallback) return;
     key(name);
-    fmt::format_to(std::back_inserter(out_), "{}", value);
+    char digits[24];
+    out_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
   }
   void text(std::string_view name, std::string_view value) {
     if (value.empty()) return;

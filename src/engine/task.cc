@@ -305,9 +305,14 @@ std::optional<Duration> try_timeout(const Task& task) {
 std::string idempotency_key(const RunState& state, TaskRef ref) {
   const auto& job = state.plan->jobs[static_cast<std::size_t>(ref.job)];
   const std::string& task = job.tasks[static_cast<std::size_t>(ref.task)].task->id;
-  return sha256_hex(
-             fmt::format("{}\n{}\n{}\n{}", to_string(state.run.id), job.job->id, task, state.task(ref).generation))
-      .substr(0, 32);
+  std::string name = to_string(state.run.id);
+  name += '\n';
+  name += job.job->id;
+  name += '\n';
+  name += task;
+  name += '\n';
+  name += std::to_string(state.task(ref).generation);
+  return blake2b_hex(name);
 }
 
 Result<std::variant<ProcessInput, HttpInput>> resolve_input(const RunState& state, TaskRef ref) {

@@ -158,7 +158,7 @@ Result<HttpRequest> make_request(const StartTask& command, const HttpInput& inpu
     add("Idempotency-Key", command.idempotency_key);
     if (!command.trace_id.empty()) {
       // The span is the work, not the try, so that all tries show as one.
-      const std::string span = sha256_hex(command.idempotency_key).substr(0, 16);
+      const std::string span = blake2b_hex(command.idempotency_key).substr(0, 16);
       add("traceparent", fmt::format("00-{}-{}-01", command.trace_id, span));
     }
   }
