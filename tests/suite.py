@@ -17,6 +17,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import instructions  # noqa: E402
+
 BUILD = ROOT / "build"
 SEEDS = 100
 PROGRAM_TIMEOUT = 900  # seconds for one test program; a hang then counts as a failure
@@ -215,9 +218,20 @@ def demo():
     return counts
 
 
+def instruction_counts():
+    """What two fixed workloads cost, against bench/instructions.json. Only of the release build: others count more."""
+    counts = Counts()
+    if not build("release", "pawl_instructions"):
+        counts.failed.append("build of pawl_instructions (release)")
+        return counts
+    for name, good in instructions.compare(say=say):
+        counts.check(f"instructions of {name}", good)
+    return counts
+
+
 def format_check():
     counts = Counts()
-    files = sorted(str(path) for room in ("src", "sim", "tests") for path in (ROOT / room).rglob("*")
+    files = sorted(str(path) for room in ("src", "sim", "bench", "tests") for path in (ROOT / room).rglob("*")
                    if path.suffix in (".h", ".cc"))
     counts.check("format of C++ files", run(["clang-format-19", "--dry-run", "-Werror", *files]))
     return counts
@@ -231,6 +245,7 @@ STAGES = {
     "sim": simulator,
     "e2e": lambda: python_stage("tests/e2e"),
     "demo": demo,
+    "instructions": instruction_counts,
     "asan": asan,
     "tsan": tsan,
     "format": format_check,
@@ -265,7 +280,7 @@ def main():
 
     say("\n==== summary")
     for name, seconds, counts in times:
-        say(f"  {name:8} {seconds:7.1f} s   {counts}")
+        say(f"  {name:12} {seconds:7.1f} s   {counts}")
     for name, reason in total.skipped:
         say(f"  skipped  {name}: {reason}")
     for name in total.failed:

@@ -90,11 +90,17 @@ class OpenHost final : public Host {
     auto process = runner::make_process_runner({.workspace = options_.workspace,
                                                 .guard_lock = options_.data + "/guard.lock",
                                                 .program = {},
-                                                .now = [this] { return clock_.now(); }},
+                                                .now = [this] { return clock_.now(); },
+                                                .limits = options_.limits,
+                                                .run_as = options_.run_as,
+                                                .data = options_.for_others ? options_.data : "",
+                                                .fence = options_.fence},
                                                gate_, *task_log_);
     if (!process) return std::unexpected(process.error());
     process_ = std::move(*process);
-    http_ = runner::make_http_runner({}, gate_);
+    runner::HttpOptions http_options;
+    http_options.egress = options_.egress;
+    http_ = runner::make_http_runner(std::move(http_options), gate_);
     runners_ = std::make_unique<Runners>(*process_, *http_);
     histories_ = driver::make_histories(*store_, plans_);
 

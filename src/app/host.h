@@ -12,6 +12,8 @@
 #include "base/result.h"
 #include "driver/driver.h"
 #include "driver/histories.h"
+#include "runner/http/egress.h"
+#include "runner/process/process_runner.h"
 #include "store/log_store.h"
 #include "store/store.h"
 
@@ -22,6 +24,13 @@ struct HostOptions {
   std::string workspace;  // empty: DATA/workspace
   Json environment = json::object{};  // what `env` may name
   Duration stop_timeout = std::chrono::seconds(30);
+  std::shared_ptr<const runner::EgressPolicy> egress;  // whom http tasks may call, complete before start(); null: all
+  runner::TaskLimits limits;
+  std::string run_as;  // user that tasks run as; empty: our own
+  // Others may write workflows than who runs this program: their tasks are kept out of `data` as far as `run_as` and
+  // `fence` (see runner::ProcessOptions) do it, and what they are not kept from is told.
+  bool for_others = false;
+  bool fence = false;
   driver::Observer* observer = nullptr;
   std::function<void(const Error&)> on_fatal;
   // Which open runs are taken up, asked once when the store is open; empty: all.

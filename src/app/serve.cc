@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "api/api.h"
@@ -20,6 +22,7 @@
 #include "app/system_ports.h"
 #include "base/log.h"
 #include "net/server.h"
+#include "runner/http/egress.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration)
 
@@ -105,6 +108,19 @@ Result<Address> parse_address(std::string_view text) {
   return address;
 }
 
+// What the server listens at; nothing, if the text is no address.
+std::optional<runner::IpAddress> ip_of(std::string_view host) {
+  if (host == "localhost") return runner::parse_ip("127.0.0.1");  // as net/server.h has it
+  return runner::parse_ip(host.substr(0, host.find('%')));
+}
+
+runner::TaskLimits limits_of(const cli::TaskRules& rules) {
+  return {.processes = rules.limits.processes,
+          .memory_bytes = rules.limits.memory_bytes,
+          .open_files = rules.limits.open_files,
+          .file_bytes = rules.limits.file_bytes};
+}
+
 int complain(const Error& error) {
   fmt::print(stderr, "pawl: {}\n", error.message);
   return error.code == Code::conflict ? 4 : error.code == Code::invalid ? 2 : 1;
@@ -115,11 +131,19 @@ int complain(const Error& error) {
 int serve(const cli::ServeOptions& options) {
   const auto address = parse_address(options.listen);
   if (!address) return complain(address.error());
+  // Who reaches the server over the network may give it work, but not the reach into the network that it has itself.
+  const auto own = ip_of(address->host);
+  const bool near = own && runner::kind_of(*own) == runner::AddressKind::loopback;
+  auto allowed = runner::EgressPolicy::make(options.rules.egress.allow, options.rules.egress.deny, near);
+  if (!allowed) return complain(allowed.error());
+  const auto egress = std::make_shared<runner::EgressPolicy>(std::move(*allowed));
   log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
 
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // No process of our user may look into our memory or our environment, and no dump of it is written.
+  prctl(PR_SET_DUMPABLE, 0);
 
   // Thousands of calls at once want as many descriptors as we are allowed.
   rlimit files{};
@@ -134,6 +158,11 @@ int serve(const cli::ServeOptions& options) {
                          .workspace = options.workspace,
                          .environment = environment(&options.pass_env),
                          .stop_timeout = options.stop_timeout,
+                         .egress = egress,
+                         .limits = limits_of(options.rules),
+                         .run_as = options.run_as,
+                         .for_others = true,
+                         .fence = options.fence,
                          .observer = nullptr,
                          .on_fatal =
                              [&](const Error& error) {
@@ -157,6 +186,7 @@ int serve(const cli::ServeOptions& options) {
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());
+  if (own) egress->protect({*own, server->port()});
   if (const auto running = (*host)->start(); !running) {
     server->stop(Duration{});
     return complain(running.error());
@@ -214,12 +244,16 @@ class HostedEngine final : public cli::LocalEngine {
 }  // namespace
 
 Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, driver::Observer* observer,
-                                                     const cli::TakesUp& takes_up) {
+                                                     const cli::TakesUp& takes_up, const cli::TaskRules& rules) {
+  auto allowed = runner::EgressPolicy::make(rules.egress.allow, rules.egress.deny, true);
+  if (!allowed) return std::unexpected(allowed.error());
   signal(SIGPIPE, SIG_IGN);
   log::configure(log::Level::warning, log::Format::text);
   HostOptions options;
   options.data = folder;
   options.environment = environment(nullptr);
+  options.limits = limits_of(rules);
+  options.egress = std::make_shared<const runner::EgressPolicy>(std::move(*allowed));
   options.observer = observer;
   options.on_fatal = [](const Error& error) {
     fmt::print(stderr, "pawl: the store cannot be relied on any more: {}\n", error.message);

@@ -11,6 +11,6 @@ int serve(const cli::ServeOptions& options);
 
 // An engine for `pawl run` and `pawl resume`; see cli::Hooks::local.
 Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, driver::Observer* observer,
-                                                     const cli::TakesUp& takes_up);
+                                                     const cli::TakesUp& takes_up, const cli::TaskRules& rules);
 
 }  // namespace pawl::app

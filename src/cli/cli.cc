@@ -130,12 +130,43 @@ class CommandLine {
 
   static CLI::Option* repeated(CLI::Option* option) { return option->type_size(1)->allow_extra_args(false); }
 
+  static void add_egress(CLI::App* command, Egress& egress) {
+    repeated(
+        command->add_option("--egress-allow", egress.allow,
+                            "Addresses that http tasks may call: loopback, private, link-local, public, any, self, "
+                            "or a network; may be given again"))
+        ->type_name("NAME|CIDR");
+    repeated(command->add_option("--egress-deny", egress.deny, "Addresses that they may not call; beats an allow"))
+        ->type_name("NAME|CIDR");
+  }
+
+  static void add_limits(CLI::App* command, TaskLimits& limits) {
+    command->add_option("--task-processes", limits.processes, "Processes and threads of a task at once; 0: any number")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber);
+    add_size(command, "--task-memory", limits.memory_bytes, "Memory of a task, such as 2G; 0: any");
+    command->add_option("--task-open-files", limits.open_files, "Open files of a process of a task (1024, or more)")
+        ->check(CLI::NonNegativeNumber);
+    add_size(command, "--task-file-size", limits.file_bytes, "Longest file that a task may write; 0: any");
+  }
+
+  // CLI11 would take a number with any unit, a negative one as well.
+  static void add_size(CLI::App* command, const char* name, std::int64_t& bytes, const char* description) {
+    command
+        ->add_option_function<std::string>(
+            name, [&bytes](const std::string& text) { bytes = parse_size(text).value_or(0); }, description)
+        ->type_name("SIZE")
+        ->check([](const std::string& text) { return parse_size(text) ? "" : "must be a size, such as 512M or 2G"; });
+  }
+
   void add_local() {
     CLI::App* const run = add("run", "Run a workflow in this process, without a server",
                               [this] { return run_file(console_, common_, run_, hooks_); });
     run->add_option("FILE", run_.file, "The definition; - is standard input")->required();
     repeated(run->add_option("-i,--input", run_.inputs, "An input, name=value; may be given again"))->type_name("K=V");
     run->add_flag("--plain", run_.plain, "Lines in place of a live tree");
+    add_egress(run, run_.rules.egress);
+    add_limits(run, run_.rules.limits);
 
     CLI::App* const serve = add("serve", "Run the server", [this] { return this->serve(); });
     serve->add_option("--listen", serve_.listen, "Address to listen on")
@@ -154,6 +185,13 @@ class CommandLine {
     serve->add_option("--log-format", log_format_, "text or json")
         ->capture_default_str()
         ->check(CLI::IsMember({"text", "json"}));
+    add_egress(serve, serve_.rules.egress);
+    add_limits(serve, serve_.rules.limits);
+    serve->add_option("--run-as", serve_.run_as, "User that tasks run as; the server must be started by root")
+        ->type_name("USER");
+    serve->add_option("--fence", fence_, "on: tasks do not get into the data folder, and gain no rights; or off")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"on", "off"}));
 
     CLI::App* const validate =
         add("validate", "Check definitions", [this] { return cli::validate(console_, common_, files_); });
@@ -201,6 +239,8 @@ class CommandLine {
                                  [this] { return cli::resume(console_, common_, resume_, hooks_); });
     resume->add_option("RUN", resume_.run, "Id, or NAME#42")->required();
     resume->add_flag("--plain", resume_.plain, "Lines in place of a live tree");
+    add_egress(resume, resume_.rules.egress);
+    add_limits(resume, resume_.rules.limits);
 
     CLI::App* const cancel = add("cancel", "Cancel a run", [this] { return cli::cancel(console_, common_, name_); });
     cancel->add_option("RUN", name_, "Id, or NAME#42")->required();
@@ -212,6 +252,7 @@ class CommandLine {
       return give_up(Exit::wrong_usage, "usage", "no data folder: neither HOME nor PAWL_DATA is set; use --data");
     serve_.stop_timeout = parse_duration(stop_timeout_).value_or(serve_.stop_timeout);
     serve_.json_log = log_format_ == "json";
+    serve_.fence = fence_ == "on";
     return hooks_.serve(serve_);
   }
 
@@ -222,7 +263,7 @@ class CommandLine {
   Common common_;
   RunOptions run_;
   ServeOptions serve_;
-  std::string stop_timeout_ = "30s", log_format_ = "text";
+  std::string stop_timeout_ = "30s", log_format_ = "text", fence_ = "on";
   std::vector<std::string> files_;
   StartOptions start_;
   RunsOptions runs_;

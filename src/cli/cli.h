@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "cli/options.h"
 #include "driver/inbox.h"
 #include "store/log_store.h"
 #include "store/reader.h"
@@ -25,6 +26,9 @@ struct ServeOptions {
   std::string workspace;  // empty: in the data folder
   Duration stop_timeout = std::chrono::seconds(30);
   bool json_log = false;
+  TaskRules rules;
+  std::string run_as;  // user that tasks run as; empty: the server's own
+  bool fence = true;  // tasks are kept out of the data folder, and gain no rights by what they run
 };
 
 // An engine in this process on a store of its own, for `pawl run` and the `pawl resume` of such a run.
@@ -53,9 +57,10 @@ struct Hooks {
   std::function<int(const ServeOptions&)> serve;
   // Opens the folder (made when missing) and starts an engine that passes the caller's whole environment on as `env`.
   // The run that `takes_up` names goes on, and is recovered if it was cut off; all other open runs stay as they are.
-  // `observer` must outlive the engine. Error: conflict, if another process holds the folder.
+  // `observer` must outlive the engine. Error: conflict, if another process holds the folder; invalid, with the name
+  // `usage`, if a value of `rules` is wrong, and then nothing was opened.
   std::function<Result<std::unique_ptr<LocalEngine>>(const std::string& folder, driver::Observer* observer,
-                                                     const TakesUp& takes_up)>
+                                                     const TakesUp& takes_up, const TaskRules& rules)>
       local;
 };
 

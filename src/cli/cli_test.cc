@@ -97,6 +97,22 @@ TEST(Arguments, OfServeReachTheHook) {
   EXPECT_EQ(seen.workspace, "/w");
   EXPECT_EQ(seen.stop_timeout, std::chrono::seconds(90));
   EXPECT_TRUE(seen.json_log);
+  call({"serve", "--data", "/d", "--egress-allow", "any", "--egress-deny", "10.0.0.0/8", "--egress-deny", "::1"},
+       hooks);
+  EXPECT_THAT(seen.rules.egress.allow, ElementsAre("any"));
+  EXPECT_THAT(seen.rules.egress.deny, ElementsAre("10.0.0.0/8", "::1"));
+  EXPECT_TRUE(seen.fence);
+  EXPECT_EQ(seen.rules.limits, TaskLimits{});
+  call({"serve", "--data", "/d", "--run-as", "worker", "--fence", "off", "--task-processes", "64", "--task-memory",
+        "1536M", "--task-open-files", "256", "--task-file-size", "10M"},
+       hooks);
+  EXPECT_EQ(seen.run_as, "worker");
+  EXPECT_FALSE(seen.fence);
+  EXPECT_EQ(seen.rules.limits,
+            (TaskLimits{.processes = 64, .memory_bytes = 3 << 29, .open_files = 256, .file_bytes = 10 << 20}));
+  for (const char* option : {"--task-processes", "--task-memory", "--task-open-files", "--task-file-size"})
+    for (const char* value : {"x", "-1", "1x", ""})
+      EXPECT_EQ(call({"serve", "--data", "/d", option, value}, hooks).exit, 2) << option << ' ' << value;
 }
 
 TEST(Arguments, TheDataFolderComesFromTheEnvironmentUnlessItIsGiven) {
@@ -187,8 +203,9 @@ TEST(Output, ThatCannotBeWrittenIsAFailure) {
 class Local : public testing::Test {
  protected:
   Local() {
-    hooks_.local = [this](const std::string& where, driver::Observer* observer,
-                          const TakesUp& takes_up) -> Result<std::unique_ptr<LocalEngine>> {
+    hooks_.local = [this](const std::string& where, driver::Observer* observer, const TakesUp& takes_up,
+                          const TaskRules& rules) -> Result<std::unique_ptr<LocalEngine>> {
+      rules_ = rules;
       opened_ = where;
       std::filesystem::create_directories(where);
       std::ofstream(where + "/" + store_file);
@@ -218,6 +235,7 @@ class Local : public testing::Test {
   std::function<void()> on_hang_;
   Hooks hooks_;
   std::string opened_;
+  TaskRules rules_;
   Said said_;
 };
 
@@ -256,12 +274,33 @@ TEST_F(Local, AnInvalidFileIsOneAndOpensNothing) {
 }
 
 TEST_F(Local, AFolderThatAnotherProcessHoldsIsFour) {
-  hooks_.local = [](const std::string&, driver::Observer*, const TakesUp&) -> Result<std::unique_ptr<LocalEngine>> {
+  hooks_.local = [](const std::string&, driver::Observer*, const TakesUp&,
+                    const TaskRules&) -> Result<std::unique_ptr<LocalEngine>> {
     return fail(Code::conflict, "process 42 holds the folder");
   };
   const Said said = call_here({"run", folder_.file("hello.yaml", hello)});
   EXPECT_EQ(said.exit, 4);
   EXPECT_THAT(said.err, HasSubstr("process 42 holds the folder"));
+}
+
+TEST_F(Local, WhomTasksMayCallIsToldAndAWrongValueIsTwo) {
+  const std::string file = folder_.file("hello.yaml", hello);
+  const std::vector<std::string> told{"--egress-allow", "10.0.0.0/8",    "--egress-allow",
+                                      "self",           "--egress-deny", "public"};
+  std::vector<std::string> run{"run", file};
+  run.insert(run.end(), told.begin(), told.end());
+  EXPECT_EQ(call_here(run).exit, 0);
+  EXPECT_THAT(rules_.egress.allow, ElementsAre("10.0.0.0/8", "self"));
+  EXPECT_THAT(rules_.egress.deny, ElementsAre("public"));
+  hooks_.local = [](const std::string&, driver::Observer*, const TakesUp&,
+                    const TaskRules&) -> Result<std::unique_ptr<LocalEngine>> {
+    return fail(Code::invalid, "--egress-allow x: write it so", "usage");
+  };
+  const Said said = call_here({"run", file, "--egress-allow", "x"});
+  EXPECT_EQ(said.exit, 2);
+  EXPECT_EQ(said.err, "pawl: --egress-allow x: write it so\n");
+  EXPECT_EQ(call_here({"resume", "hello#1", "--server", "http://127.0.0.1:1", "--egress-allow", "any"}).exit, 2)
+      << "a server would not heed it";
 }
 
 TEST_F(Local, AServersFolderIsLeftAlone) {

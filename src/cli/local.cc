@@ -336,7 +336,7 @@ Outcome<int> run_file(Console& console, const Common& common, const RunOptions& 
   const Signals signals;
   Commits commits;
   const auto nobody = [](store::Reader&) -> Result<std::optional<RunId>> { return std::nullopt; };
-  const auto engine = hooks.local(folder, &commits, nobody);
+  const auto engine = hooks.local(folder, &commits, nobody, options.rules);
   if (!engine) return std::unexpected(to_trouble(engine.error()));
 
   const std::string workflow = definition.parsed->workflow.name;
@@ -361,7 +361,14 @@ Outcome<int> resume(Console& console, const Common& common, const ResumeOptions&
   const bool local = common.server.empty() &&
                      std::filesystem::exists(std::filesystem::path(folder) / store_file, ignored) &&
                      !is_server_folder(folder);
-  if (!local) return resume_on_server(console, common, options.run);
+  const auto elsewhere = [&]() -> Outcome<int> {
+    if (!options.rules.egress.allow.empty() || !options.rules.egress.deny.empty() ||
+        options.rules.limits != TaskLimits{})
+      return give_up(Exit::wrong_usage, "usage",
+                     "--egress-… and --task-… are for runs of `pawl run`; a server is told when it is started");
+    return resume_on_server(console, common, options.run);
+  };
+  if (!local) return elsewhere();
 
   log::configure(log::Level::warning, log::Format::text);
   const Signals signals;
@@ -376,8 +383,8 @@ Outcome<int> resume(Console& console, const Common& common, const ResumeOptions&
     found = std::move(**run);
     return found->id;
   };
-  const auto engine = hooks.local(folder, &commits, take_up);
-  if (!engine && engine.error().name == "not_local") return resume_on_server(console, common, options.run);
+  const auto engine = hooks.local(folder, &commits, take_up, options.rules);
+  if (!engine && engine.error().name == "not_local") return elsewhere();
   if (!engine) return std::unexpected(to_trouble(engine.error()));
 
   // Of a run that was cut off the attempt that ends now is told too: it says where it was.

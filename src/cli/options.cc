@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 #include "cli/console.h"
 
@@ -15,6 +17,21 @@ std::string data_folder(const Common& common) {
   if (const std::string base = environment("XDG_DATA_HOME"); base.starts_with('/')) return base + "/pawl";
   if (const std::string home = environment("HOME"); !home.empty()) return home + "/.local/share/pawl";
   return "";
+}
+
+std::optional<std::int64_t> parse_size(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || number < 0) return std::nullopt;
+  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  if (unit.empty()) return number;
+  constexpr std::string_view letters = "KMGT";
+  const std::size_t power = letters.find(unit.front());
+  unit.remove_prefix(1);
+  if (power == std::string_view::npos || !(unit.empty() || unit == "B" || unit == "iB")) return std::nullopt;
+  const int shift = 10 * (static_cast<int>(power) + 1);
+  if (number > (std::numeric_limits<std::int64_t>::max() >> shift)) return std::nullopt;
+  return number << shift;
 }
 
 Inputs split_inputs(const std::vector<std::string>& texts) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pawl::cli {
@@ -13,10 +15,31 @@ struct Common {
   bool json = false;
 };
 
+// Values of --egress-allow and --egress-deny, as given: whom http tasks may call.
+struct Egress {
+  std::vector<std::string> allow, deny;
+};
+
+// What a try of a `run` task may take of the machine (docs/tasks.md); 0: no limit of ours.
+struct TaskLimits {
+  std::int64_t processes = 1024;
+  std::int64_t memory_bytes = 0;
+  std::int64_t open_files = 0;
+  std::int64_t file_bytes = 0;
+  bool operator==(const TaskLimits&) const = default;
+};
+
+// What tasks are held to, whatever their workflow says.
+struct TaskRules {
+  Egress egress;
+  TaskLimits limits;
+};
+
 struct RunOptions {
   std::string file;
   std::vector<std::string> inputs;  // k=v
   bool plain = false;
+  TaskRules rules;
 };
 
 struct StartOptions {
@@ -39,10 +62,14 @@ struct LogsOptions {
 struct ResumeOptions {
   std::string run;
   bool plain = false;
+  TaskRules rules;
 };
 
 // --data, else PAWL_DATA, else below XDG_DATA_HOME or HOME; empty if none of these is known.
 std::string data_folder(const Common& common);
+
+// Bytes: a whole number, with K, M, G or T for powers of 1,024 (also KB, KiB). Nothing, if it is none.
+std::optional<std::int64_t> parse_size(std::string_view text);
 
 // name and value of each k=v, or what is wrong with one.
 struct Inputs {

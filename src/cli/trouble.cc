@@ -7,7 +7,9 @@ namespace pawl::cli {
 
 Trouble to_trouble(const Error& error) {
   const bool refusal = error.code == Code::conflict || error.code == Code::refused;
-  return {refusal ? Exit::refused : Exit::failed,
+  return {refusal                 ? Exit::refused
+          : error.name == "usage" ? Exit::wrong_usage
+                                  : Exit::failed,
           error.name.empty() ? std::string(pawl::to_string(error.code)) : error.name,
           error.message,
           {}};

@@ -25,7 +25,8 @@ using Outcome = std::expected<T, Trouble>;
 inline std::unexpected<Trouble> give_up(int exit, std::string code, std::string message, json::object more = {}) {
   return std::unexpected(Trouble{exit, std::move(code), std::move(message), std::move(more)});
 }
-// An error of a room in this process: what was refused, or is not in a state for it, is 4, all else 1.
+// An error of a room in this process: what was refused, or is not in a state for it, is 4, one with the name `usage` 2,
+// all else 1.
 Trouble to_trouble(const Error& error);
 
 // To standard error for people; with `as_json` as {"error":{…}} to standard output.

@@ -60,12 +60,13 @@ class Refused(Exception):
 class Server:
     """`pawl serve` on a folder and a port of its own, which it keeps over restarts."""
 
-    def __init__(self, arguments=(), environment=None, data=None, binary=PAWL):
+    def __init__(self, arguments=(), environment=None, data=None, binary=PAWL, listen="127.0.0.1"):
         self.binary = pathlib.Path(binary)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-test-"))
         self.data = pathlib.Path(data) if data else self.folder / "data"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.listen = listen
         self.arguments = list(arguments)
         self.environment = clean_environment(**(environment or {}))
         self.output = self.folder / "server.log"
@@ -76,7 +77,7 @@ class Server:
     def start(self, ready=True):
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.arguments],
+                [self.binary, "serve", "--data", self.data, "--listen", f"{self.listen}:{self.port}", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment, cwd=self.folder)
         if ready:
             self.wait_ready()

@@ -176,6 +176,57 @@ def nonsense(_call):
     return act
 
 
+def raw(*parts, then="close"):
+    """Answers with these bytes as they are. `then`: close, hang, reset; or every: the last part again each second."""
+
+    def behaviour(_call):
+        def act(handler, peer):
+            for part in parts:
+                handler.wfile.write(part)
+            while then == "every" and not peer.closing.wait(1):
+                handler.wfile.write(parts[-1])
+            if then == "hang":
+                peer.closing.wait(300)
+            return reset(_call)(handler, peer) if then == "reset" else False
+
+        return act
+
+    return behaviour
+
+
+def endless(head, part):
+    """Sends `head`, then `part` again and again until nobody listens any more. `sent` counts the bytes."""
+
+    def behaviour(_call):
+        def act(handler, peer):
+            handler.wfile.write(head)
+            while not peer.closing.is_set():
+                handler.wfile.write(part)
+                behaviour.sent += len(part)
+            return False
+
+        return act
+
+    behaviour.sent = 0
+    return behaviour
+
+
+def redirect(target):
+    """Sends the caller on to `target`, or to what `target(call)` says."""
+
+    def behaviour(call):
+        def act(handler, _peer):
+            handler.send_response(302)
+            handler.send_header("Location", target(call) if callable(target) else target)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return True
+
+        return act
+
+    return behaviour
+
+
 def huge(size):
     """Answers with `size` bytes of text."""
 

@@ -4,14 +4,12 @@
 // silent resend, when a reused connection closes without an answer, is refused and the try fails instead.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/result.h"
+#include "runner/http/egress.h"
 #include "runner/runner.h"
-
-struct sockaddr;
 
 namespace pawl::runner {
 
@@ -21,12 +19,12 @@ struct HttpOptions {
   Duration connect_timeout = std::chrono::seconds(10);
   Duration default_timeout = std::chrono::minutes(5);  // of a call that names none
   std::string user_agent = "pawl/" PAWL_VERSION;
-  // Asked for every address before a connection to it is opened and before a request goes out on one, on every hop;
-  // called on the runner's thread. Empty: every address is allowed.
-  std::function<bool(const sockaddr& address)> address_allowed;
+  // Asked for every address before a connection to it is opened and again before a request goes out on one, on every
+  // hop; complete before the first start(). Null: every address is allowed.
+  std::shared_ptr<const EgressPolicy> egress;
 };
 
-// Failure codes: invalid_request (nothing was sent) · connection_failed · address_refused · tls_failed · timeout ·
+// Failure codes: invalid_request (nothing was sent) · egress_denied · connection_failed · tls_failed · timeout ·
 // response_too_large · invalid_response · too_many_redirects · stopped · runner_unavailable. Only when the whole try's
 // time is over the try is timed_out; a connection that took longer than connect_timeout is a failed try.
 class HttpRunner : public Runner {

@@ -158,6 +158,14 @@ TEST(HttpRedirect, KeepsSecretsAtTheirOrigin) {
   }
 }
 
+TEST(HttpRedirect, TakesNoSecretsFromHttpsToHttp) {
+  HttpInput input = get("https://u:p@h/");
+  input.headers = {{"Authorization", "a"}, {"Cookie", "b"}};
+  follow_redirect(input, 307, "http://h/");
+  EXPECT_TRUE(input.headers.empty());
+  EXPECT_EQ(input.url, "http://h/");
+}
+
 TEST(HttpRequest, ShowsAUrlWithoutItsSecrets) {
   EXPECT_EQ(public_url("https://u:p@h:1/a/b?k=v#f"), "https://h:1/a/b");
   EXPECT_EQ(public_url("http://h?k=v"), "http://h");

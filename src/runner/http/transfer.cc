@@ -1,6 +1,5 @@
 #include "runner/http/transfer.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 
@@ -108,6 +107,7 @@ void Transfer::set_up(bool new_connection) {
   set_method();
   set(CURLOPT_HTTPHEADER, headers_);
   set(CURLOPT_FRESH_CONNECT, new_connection ? 1L : 0L);
+  set(CURLOPT_FORBID_REUSE, 0L);
   // One time for all hops; 0 would mean none.
   const auto left = timeout_ - (std::chrono::steady_clock::now() - started_);
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
@@ -208,6 +208,7 @@ bool Transfer::take_header(std::string_view line) {
     answer_headers_.clear();
     last_header_.clear();
     length_.clear();
+    chunked_ = false;
     return true;
   }
   // What comes after the body is a trailer, and no header.
@@ -235,6 +236,9 @@ bool Transfer::take_header(std::string_view line) {
     }
     length_ = value;
   }
+  chunked_ |= last_header_ == "transfer-encoding";
+  // Chunks count then (RFC 9112, 6.3); where such an answer ends is not to be trusted for the next call.
+  if (chunked_ && !length_.empty()) set(CURLOPT_FORBID_REUSE, 1L);
   if (!input().want_headers) return true;
   const auto [place, is_new] = answer_headers_.emplace(last_header_, to_utf8_lossy(value));
   if (!is_new) place->value().as_string().append(", ").append(to_utf8_lossy(value));
@@ -246,6 +250,16 @@ int Transfer::on_progress(void* self, curl_off_t, curl_off_t now, curl_off_t, cu
   if (std::cmp_less_equal(now, t.context_.options.max_body)) return 0;
   t.trouble_ = Trouble::body_too_large;
   return 1;
+}
+
+bool Transfer::may_call(const std::optional<Endpoint>& peer, const std::optional<IpAddress>& local) {
+  if (!context_.options.egress) return true;
+  const auto allowed = peer ? context_.options.egress->allows(*peer, local)
+                            : fail(Code::refused, "its address is neither IPv4 nor IPv6", "unknown");
+  if (allowed) return true;
+  denied_ = peer ? to_string(peer->address) : "unknown";
+  denial_ = allowed.error();
+  return false;
 }
 
 int Transfer::before_request(void* self, char* peer, char* local, int peer_port, int local_port) noexcept {
@@ -260,31 +274,20 @@ int Transfer::before_request(void* self, char* peer, char* local, int peer_port,
     t.trouble_ = Trouble::kept_connection_used_up;
     return CURL_PREREQFUNC_ABORT;
   }
-  t.sent_ = true;
-  if (!t.context_.options.address_allowed) return CURL_PREREQFUNC_OK;
-
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  v4.sin_family = AF_INET;
-  v6.sin6_family = AF_INET6;
-  v4.sin_port = v6.sin6_port = htons(static_cast<std::uint16_t>(peer_port));
-  const sockaddr* address = nullptr;
-  if (inet_pton(AF_INET, peer, &v4.sin_addr) == 1) {
-    address = reinterpret_cast<const sockaddr*>(&v4);
-  } else if (inet_pton(AF_INET6, peer, &v6.sin6_addr) == 1) {
-    address = reinterpret_cast<const sockaddr*>(&v6);
+  std::optional<Endpoint> to;
+  if (const auto address = parse_ip(peer)) to = {*address, static_cast<std::uint16_t>(peer_port)};
+  if (!t.may_call(to, parse_ip(local))) {
+    t.trouble_ = Trouble::egress_denied;
+    return CURL_PREREQFUNC_ABORT;
   }
-  if (address && t.context_.options.address_allowed(*address)) return CURL_PREREQFUNC_OK;
-  t.trouble_ = Trouble::address_refused;
-  return CURL_PREREQFUNC_ABORT;
+  t.sent_ = true;
+  return CURL_PREREQFUNC_OK;
 }
 
 curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* address) noexcept {
   Transfer& t = *static_cast<Transfer*>(self);
-  if (t.context_.options.address_allowed && !t.context_.options.address_allowed(address->addr)) {
-    t.trouble_ = Trouble::address_refused;
-    return CURL_SOCKET_BAD;
-  }
+  // Refused, libcurl tries the name's next address.
+  if (!t.may_call(to_endpoint(address->addr), {})) return CURL_SOCKET_BAD;
   // Not inherited by the processes of `run` tasks.
   const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   if (fd < 0) {
@@ -345,6 +348,11 @@ Outcome Transfer::failed(CURLcode code) {
   const auto say_unreadable = [&](std::string_view why) {
     say("invalid_response", fmt::format("the answer of {} cannot be read: {}", peer, why));
   };
+  const auto say_denied = [&] {
+    say("egress_denied", fmt::format("{} may not be called: {}", peer, denial_.message));
+    failure.cause =
+        json::object{{"url", public_url(request_.url)}, {"address", denied_}, {"rule", to_utf8_lossy(denial_.name)}};
+  };
   const auto say_unconnected = [&](std::string_view what) {
     long os_error = 0;
     context_.curl.easy_getinfo(handle_, CURLINFO_OS_ERRNO, &os_error);
@@ -363,9 +371,7 @@ Outcome Transfer::failed(CURLcode code) {
                       "again, because it may have been taken",
                       peer));
       return outcome;
-    case Trouble::address_refused:
-      say("address_refused", fmt::format("calls to the address of {} are not allowed", peer));
-      return outcome;
+    case Trouble::egress_denied: say_denied(); return outcome;
     case Trouble::body_too_large:
       say("response_too_large",
           fmt::format("the answer of {} is longer than {} bytes", peer, context_.options.max_body));
@@ -399,7 +405,16 @@ Outcome Transfer::failed(CURLcode code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       say("connection_failed", fmt::format("the host name of {} cannot be resolved", peer));
       break;
-    case CURLE_COULDNT_CONNECT: say_unconnected("cannot connect to"); break;
+    case CURLE_COULDNT_CONNECT:
+      // Where an allowed address was tried, that one says why there is no connection.
+      if (!denied_.empty() && opened_.empty()) {
+        say_denied();
+      } else {
+        say_unconnected("cannot connect to");
+        if (!denied_.empty())
+          failure.message += fmt::format(" (another address may not be called: {})", denial_.message);
+      }
+      break;
     case CURLE_GOT_NOTHING:
       say("connection_failed", fmt::format("{} closed the connection without an answer", peer));
       break;
@@ -427,7 +442,7 @@ Outcome Transfer::failed(CURLcode code) {
       // What libcurl has no code of its own for: a line of 100 KB, and chunks that make no sense.
       if (code == CURLE_OUT_OF_MEMORY && sent_ && !header_ended_) {
         say("response_too_large", fmt::format("a line in the header of the answer of {} is too long", peer));
-      } else if (code == CURLE_RECV_ERROR && detail.find("hunk") != std::string::npos) {
+      } else if (detail.find("hunk") != std::string::npos) {
         say_unreadable(detail);
       } else {
         say_unconnected("the connection broke to");
@@ -479,8 +494,10 @@ void Transfer::forget_answer() {
   answer_headers_ = {};
   last_header_.clear();
   length_.clear();
-  header_ended_ = sent_ = false;
+  header_ended_ = sent_ = chunked_ = false;
   opened_.clear();
+  denied_.clear();
+  denial_ = {};
   socket_error_ = 0;
   trouble_ = Trouble::none;
 }

@@ -61,7 +61,7 @@ class Transfer {
     none,
     kept_connection_used_up,  // nothing was sent: goes on with a new one
     resend_refused,
-    address_refused,
+    egress_denied,
     body_too_large,
     header_too_large,
     two_lengths,
@@ -85,6 +85,7 @@ class Transfer {
   void set_method();
   void set_trust();
   bool take_header(std::string_view line);
+  bool may_call(const std::optional<Endpoint>& peer, const std::optional<IpAddress>& local);
   void forget_answer();
   HttpReply reply();
   Outcome failed(CURLcode code);
@@ -111,9 +112,12 @@ class Transfer {
   json::object answer_headers_;
   std::string last_header_;
   std::string length_;  // as its header says
+  bool chunked_ = false;
   bool header_ended_ = false;
   bool sent_ = false;  // a request has gone out
   std::vector<int> opened_;
+  std::string denied_;  // the last address that the policy refused; empty: none
+  Error denial_;
   int socket_error_ = 0;
   Trouble trouble_ = Trouble::none;
 };

@@ -11,7 +11,7 @@ namespace pawl::runner {
 
 // What the server's own environment gives to tasks; nothing else of it reaches them.
 struct ServerEnvironment {
-  std::string path, home;
+  std::string path, home;  // of the user that tasks run as
 };
 // Reads PATH and HOME, with sane values where they are not set.
 ServerEnvironment server_environment();

@@ -3,20 +3,23 @@
 //
 //   server ── guard (subreaper, holds the lock file) ── keeper of a try (subreaper) ── the task ── its children …
 //
-// A try ends when its main process does; whatever it left behind is killed then. Environment, workspace and
-// $PAWL_OUTPUT: docs/definition.md.
+// A try ends when its main process does; whatever it left behind is killed then. What a task is given and held to:
+// docs/tasks.md.
 //
 // Codes of a try that could not be carried through:
 //   spawn_failed           no such program, no such folder, no more processes; the message names what
 //   workspace_unavailable  its folder or its script could not be made
 //   output_invalid         $PAWL_OUTPUT is no file, or a line of it is malformed; only if the task exited with 0
 //   output_too_large       $PAWL_OUTPUT is longer than 1 MiB; likewise
+//   process_limit          it was killed: more processes and threads at once than it may have
+//   memory_limit           it was killed: more memory than it may have
 //   log_unavailable        it ended by itself, but its log could not be made durable
 //   keeper_lost            the process that watched it was killed; nothing of the try is left
 //   guard_lost             the guard was killed, and the try had to be; the next start makes a new guard
 //   guard_unavailable      no guard could be started
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,11 +29,30 @@
 
 namespace pawl::runner {
 
+// Of one try, with all that it starts. 0: no limit.
+struct TaskLimits {
+  std::int64_t processes = 1024;  // with their threads, at once
+  std::int64_t memory_bytes = 0;
+  std::int64_t open_files = 0;  // of one process; 0: 1,024, and more for those who ask
+  std::int64_t file_bytes = 0;  // of one file; a longer one ends its writer with SIGXFSZ
+};
+
 struct ProcessOptions {
   std::string workspace;  // folder of the runs' folders; made when needed
   std::string guard_lock;  // lock file that a guard holds as long as any process below it lives
   std::string program;  // this binary, run as `PROGRAM __guard`; empty: /proc/self/exe
   std::function<Instant()> now;  // for log times; empty: the system's clock
+  TaskLimits limits = {};
+  // Name of the user that tasks run as; empty: our own. Then `data` and the workspace are opened to it for passing through,
+  // and what is made for a run belongs to it.
+  std::string run_as = {};
+  // The server's folder, which is to be kept from tasks; made when needed. Empty: the tasks are those of whoever runs this
+  // program, and nothing is kept from them.
+  std::string data = {};
+  // Tasks gain no rights by what they run (no_new_privs) and do not get into `data`, but for the workspace: those of another
+  // user by the rights of files, those of root because it is covered by a mount, all others by Landlock, which also keeps
+  // them from the folders of other runs. As far as the kernel can do it.
+  bool fence = false;
 };
 
 class ProcessRunner : public Runner {
@@ -42,7 +64,8 @@ class ProcessRunner : public Runner {
 
 // Starts no process yet: the guard comes with the first task, after the guard of a dead server has gone (which is
 // waited for on a thread of the runner's own). That thread also calls `results` and `log`, which must outlive the
-// runner. Error: unavailable if the workspace or the lock file's folder cannot be made, or there is no /proc.
+// runner. Logs by what means tasks are held, and plainly what they are not kept from. Errors: unavailable if a folder cannot
+// be made, or there is no /proc; invalid if tasks cannot run as the user, or it cannot get to the workspace.
 Result<std::unique_ptr<ProcessRunner>> make_process_runner(ProcessOptions options, Results& results, LogSink& log);
 
 // What `PROGRAM __guard` runs, before it starts any thread; returns the exit code. `socket` and `lock` are the

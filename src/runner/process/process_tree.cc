@@ -22,7 +22,7 @@ namespace pawl::runner {
 namespace {
 
 // Fields of /proc/PID/stat behind the name, which may itself hold blanks and brackets: state is 3, ppid 4, pgrp 5,
-// starttime 22.
+// num_threads 20, starttime 22, rss 24.
 std::optional<Process> read_stat(pid_t pid) {
   const Descriptor file{::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC)};
   if (!file.valid()) return std::nullopt;
@@ -35,12 +35,14 @@ std::optional<Process> read_stat(pid_t pid) {
 
   Process process{.pid = pid};
   std::string_view rest = text.substr(name_end + 2);
-  for (int field = 3; field <= 22; ++field) {
+  for (int field = 3; field <= 24; ++field) {
     const auto blank = std::min(rest.find(' '), rest.size());
     const std::string_view word = rest.substr(0, blank);
     if (field == 3 && !word.empty()) process.state = word.front();
     if (field == 4) std::from_chars(word.data(), word.data() + word.size(), process.parent);
     if (field == 5) std::from_chars(word.data(), word.data() + word.size(), process.group);
+    if (field == 20) std::from_chars(word.data(), word.data() + word.size(), process.threads);
+    if (field == 24) std::from_chars(word.data(), word.data() + word.size(), process.resident_pages);
     if (field == 22) std::from_chars(word.data(), word.data() + word.size(), process.started);
     rest.remove_prefix(std::min(blank + 1, rest.size()));
   }

@@ -18,6 +18,8 @@ struct Process {
   pid_t group = 0;
   char state = '?';           // as /proc shows it: R, S, Z …
   std::uint64_t started = 0;  // ticks since boot: tells it from a later process of the same number
+  std::int64_t threads = 0;
+  std::int64_t resident_pages = 0;
 };
 
 // All processes below `root`, zombies too, parents before children; without `except` and what is below those.

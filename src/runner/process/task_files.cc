@@ -30,6 +30,15 @@ Result<Descriptor> enter(const Descriptor& parent, const std::string& name, cons
   return folder;
 }
 
+// Makes the folder `name` in `parent`, which only we can change, for `user`.
+Result<void> give(const Descriptor& parent, const std::string& name, const std::string& path, const Identity* user) {
+  if (::mkdirat(parent.get(), name.c_str(), 0700) != 0 && errno != EEXIST) return cannot("make", path, errno);
+  if (user != nullptr && ::fchownat(parent.get(), name.c_str(), user->uid, user->gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return cannot("give away", path, errno);
+  }
+  return {};
+}
+
 Result<void> write_file(const Descriptor& folder, const char* name, const std::string& path, std::string_view text) {
   const Descriptor file{::openat(folder.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
   if (!file.valid()) return cannot("make", path, errno);
@@ -63,13 +72,19 @@ std::string folder_name(std::string_view name) {
   return result.empty() ? "%" : result;
 }
 
-Result<TaskFiles> TaskFiles::make(const std::string& workspace, const StartTask& task) {
+Result<TaskFiles> TaskFiles::make(const std::string& workspace, const StartTask& task, const Identity* user) {
   const auto& input = std::get<ProcessInput>(task.input);
   const Descriptor top{::open(workspace.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!top.valid()) return cannot("open", workspace, errno);
 
   TaskFiles files;
+  files.user_ = user;
   files.run_folder_ = workspace + "/" + to_string(task.run);
+  // The workspace is ours; what is in the run's folder is for the task to change, and so it is entered as the task.
+  if (const auto made = give(top, to_string(task.run), files.run_folder_, user); !made) {
+    return std::unexpected(made.error());
+  }
+  const ActingAs acting(user);
   const auto run = enter(top, to_string(task.run), files.run_folder_);
   if (!run) return std::unexpected(run.error());
 
@@ -110,10 +125,14 @@ Result<TaskFiles> TaskFiles::make(const std::string& workspace, const StartTask&
   return files;
 }
 
-Result<json::object> TaskFiles::outputs() const { return read_outputs(private_.get(), output_name); }
+Result<json::object> TaskFiles::outputs() const {
+  const ActingAs acting(user_);
+  return read_outputs(private_.get(), output_name);
+}
 
 void TaskFiles::remove() {
   if (!private_.valid()) return;
+  const ActingAs acting(user_);
   ::unlinkat(private_.get(), script_name, 0);
   ::unlinkat(private_.get(), output_name, 0);
   private_.reset();

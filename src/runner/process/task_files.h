@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "model/command.h"
 #include "runner/process/descriptor.h"
+#include "runner/process/task_user.h"
 
 namespace pawl::runner {
 
@@ -20,9 +21,9 @@ std::string folder_name(std::string_view name);
 
 class TaskFiles {
  public:
-  // Makes all of it, readable for this user only. Links planted by earlier tasks are not followed.
-  // Error: unavailable, names the file.
-  static Result<TaskFiles> make(const std::string& workspace, const StartTask& task);
+  // Makes all of it, readable only for the user that the task runs as: `user`, or ourselves if that is null (it must outlive
+  // this). Links planted by earlier tasks are not followed. Error: unavailable, names the file.
+  static Result<TaskFiles> make(const std::string& workspace, const StartTask& task, const Identity* user = nullptr);
 
   const std::string& run_folder() const { return run_folder_; }
   const std::string& script() const { return script_; }
@@ -38,6 +39,7 @@ class TaskFiles {
  private:
   std::string run_folder_, start_folder_, private_folder_, script_, output_;
   Descriptor private_;
+  const Identity* user_ = nullptr;
 };
 
 }  // namespace pawl::runner

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/log.h"
 #include "runner/process/process_runner.h"
 
 namespace {
@@ -21,9 +22,13 @@ class Nobody : public Results, public LogSink {
 };
 
 int serve(const char* program, const char* workspace, const char* lock, const char* script) {
+  log::configure(log::Level::off, log::Format::text);
   Nobody nobody;
-  const auto made =
-      make_process_runner({.workspace = workspace, .guard_lock = lock, .program = program, .now = {}}, nobody, nobody);
+  ProcessOptions options;
+  options.workspace = workspace;
+  options.guard_lock = lock;
+  options.program = program;
+  const auto made = make_process_runner(options, nobody, nobody);
   if (!made) return 1;
   ProcessInput input;
   input.script = script;

@@ -1,0 +1,31 @@
+// How the server is protected from its tasks: decided once, at its start.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "runner/process/guard_wire.h"
+#include "runner/process/process_runner.h"
+#include "runner/process/task_user.h"
+
+namespace pawl::runner {
+
+struct Protection {
+  std::optional<TaskUser> user;  // that tasks run as; nothing: our own
+  bool no_new_privileges = false;
+  Fence fence = Fence::none;
+  std::vector<std::string>
+      hidden;  // the server's folder, if it is to be kept from tasks, and the workspace; free of links
+
+  const Identity* identity() const { return user ? &user->identity : nullptr; }
+};
+
+// Makes the folders of `options` (whose paths are absolute) ready and decides. Errors as make_process_runner() has them.
+Result<Protection> protect(const ProcessOptions& options);
+
+// Logs how tasks are held, and what authors of workflows can do all the same.
+void tell(const Protection& protection, const ProcessOptions& options, int cgroup_version, bool memory_is_held);
+
+}  // namespace pawl::runner
