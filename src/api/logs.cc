@@ -54,7 +54,7 @@ Answered show_task_logs(Service& service, store::Reader&, const Call& call) {
   bool known = false;
   std::set<int> tries;  // those of the attempt asked for
   for (const Attempt& attempt : history->attempts) {
-    const auto ref = Names(*history, attempt.version).position_of_task(job, task);
+    const auto ref = Names(*history, attempt).position_of_task(job, task);
     if (!ref) continue;
     known = true;
     if (*of_attempt && attempt.number != **of_attempt) continue;

@@ -33,6 +33,14 @@ Json job_to_json(const JobRun& job, const Names& names, int position, OutputRoom
   json::object object{{"job", text(names.job(position))},
                       {"name", text(definition ? title(*definition) : names.job(position))},
                       {"status", text(to_string(job.status))}};
+  if (job.of >= 0) {
+    object["instance"] = text(job.key);
+    object["matrix"] = job.matrix ? *job.matrix : Json(nullptr);
+  } else if (definition && definition->matrix) {
+    json::array keys;
+    for (const int instance : job.instances) keys.push_back(text(names.job(instance)));
+    object["instances"] = job.expanded ? Json(std::move(keys)) : Json(nullptr);
+  }
   add_reason(object, job);
   object["error"] = failure_to_json(job.error);
   object["started_at"] = time(job.started_at);
@@ -55,7 +63,7 @@ void add_who(json::object& object, const Who& who) {
 }
 
 Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRoom& room) {
-  const Names names(history, attempt.version);
+  const Names names(history, attempt);
   json::object object{
       {"attempt", attempt.number}, {"version", attempt.version}, {"status", text(to_string(attempt.status))}};
   add_waiting(object, attempt);
@@ -66,8 +74,12 @@ Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRo
   object["started_at"] = time(attempt.started_at);
   object["finished_at"] = time(attempt.finished_at);
   json::array jobs;
-  for (std::size_t j = 0; j < attempt.jobs.size(); ++j)
+  // A job with a matrix, then its instances in the order of their list.
+  for (std::size_t j = 0; j < attempt.jobs.size() && attempt.jobs[j].of < 0; ++j) {
     jobs.push_back(job_to_json(attempt.jobs[j], names, static_cast<int>(j), room));
+    for (const int instance : attempt.jobs[j].instances)
+      jobs.push_back(job_to_json(attempt.jobs[static_cast<std::size_t>(instance)], names, instance, room));
+  }
   object["job_runs"] = std::move(jobs);
   return object;
 }
@@ -80,12 +92,14 @@ Json pairs_to_json(const Pairs& pairs) {
 
 }  // namespace
 
-Names::Names(const RunHistory& history, int version) {
-  if (const auto found = history.definitions.find(version); found != history.definitions.end())
+Names::Names(const RunHistory& history, const Attempt& attempt) : attempt_(&attempt) {
+  if (const auto found = history.definitions.find(attempt.version); found != history.definitions.end())
     workflow_ = found->second;
 }
 
 const Job* Names::find_job(int position) const {
+  if (position >= 0 && static_cast<std::size_t>(position) < attempt_->jobs.size())
+    if (const int of = attempt_->jobs[static_cast<std::size_t>(position)].of; of >= 0) position = of;
   if (!workflow_ || position < 0 || static_cast<std::size_t>(position) >= workflow_->jobs.size()) return nullptr;
   return &workflow_->jobs[static_cast<std::size_t>(position)];
 }
@@ -98,7 +112,9 @@ const Task* Names::find_task(TaskRef ref) const {
 
 std::string Names::job(int position) const {
   const Job* const found = find_job(position);
-  return found ? found->id : fmt::format("job-{}", position + 1);
+  if (!found) return fmt::format("job-{}", position + 1);
+  if (static_cast<std::size_t>(position) >= attempt_->jobs.size()) return found->id;
+  return name_of(*workflow_, attempt_->jobs, position);
 }
 
 std::string Names::task(TaskRef ref) const {
@@ -106,11 +122,11 @@ std::string Names::task(TaskRef ref) const {
   return found ? found->id : fmt::format("task-{}", ref.task + 1);
 }
 
-std::optional<int> Names::position_of_job(std::string_view id) const {
+std::optional<int> Names::position_of_job(std::string_view name) const {
   if (!workflow_) return std::nullopt;
-  const auto found = std::ranges::find(workflow_->jobs, id, &Job::id);
-  if (found == workflow_->jobs.end()) return std::nullopt;
-  return static_cast<int>(found - workflow_->jobs.begin());
+  for (std::size_t j = 0; j < attempt_->jobs.size(); ++j)
+    if (name_of(*workflow_, attempt_->jobs, static_cast<int>(j)) == name) return static_cast<int>(j);
+  return std::nullopt;
 }
 
 std::optional<TaskRef> Names::position_of_task(std::string_view job, std::string_view task) const {
@@ -132,6 +148,7 @@ json::object summary(const Run& run) {
                       {"workflow", text(run.workflow)}, {"version", run.version},
                       {"trace_id", text(run.trace_id)}, {"status", text(to_string(run.status))}};
   add_waiting(object, run);
+  if (!run.group.empty()) object["group"] = text(run.group);
   object["attempt"] = run.attempt;
   add_who(object, run.who);
   object["error"] = failure_to_json(run.error);
@@ -149,6 +166,13 @@ json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, 
                       {"status", text(to_string(task.status))}};
   add_reason(object, task);
   add_waiting(object, task);
+  if (!task.message.empty()) object["message"] = text(task.message);
+  if (task.response)
+    object["response"] = json::object{{"answer", text(to_string(task.response->answer))},
+                                      {"user", text(task.response->who.user)},
+                                      {"client", text(task.response->who.client)},
+                                      {"at", time(task.response->who.at)},
+                                      {"comment", text(task.response->comment)}};
   object["generation"] = task.generation;
   object["outputs"] = nullptr;
   if (task.outputs) {

@@ -13,17 +13,20 @@ namespace pawl::api {
 // The names that positions of an attempt mean. For a definition that is not there they are made up: job-1, task-1.
 class Names {
  public:
-  Names(const RunHistory& history, int version);
+  // `attempt` must be one of the history's, which must outlive it.
+  Names(const RunHistory& history, const Attempt& attempt);
   std::string job(int position) const;
   std::string task(TaskRef ref) const;
   std::string path(TaskRef ref) const { return job(ref.job) + '/' + task(ref); }
   const Job* find_job(int position) const;
   const Task* find_task(TaskRef ref) const;
-  std::optional<int> position_of_job(std::string_view id) const;
+  // By name; instances are named test[db=x,os=a].
+  std::optional<int> position_of_job(std::string_view name) const;
   std::optional<TaskRef> position_of_task(std::string_view job, std::string_view task) const;
 
  private:
   std::shared_ptr<const Workflow> workflow_;
+  const Attempt* attempt_;
 };
 
 // The row alone, as lists show it.

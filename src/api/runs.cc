@@ -131,7 +131,7 @@ void resume_run(Service& service, store::Reader&, Call call) {
   const auto with_current = flag(*body, "with_current"), force = flag(*body, "force");
   if (!with_current) return call.respond(with_current.error());
   if (!force) return call.respond(force.error());
-  ResumeRequested event{*id, *with_current, *force, call.who()};
+  ResumeRequested event{*id, *with_current, *force, nullptr, call.who()};
   ask_for_run(service, std::move(call), std::move(event), *id);
 }
 
@@ -196,7 +196,7 @@ Answered list_tasks(Service& service, store::Reader&, const Call& call) {
     attempt = found == history->attempts.end() ? nullptr : &*found;
   }
   if (!attempt) return unknown("such attempt");
-  const Names names(*history, attempt->version);
+  const Names names(*history, *attempt);
   const auto job = names.position_of_job(call.request.parameter("job"));
   if (!job || static_cast<std::size_t>(*job) >= attempt->jobs.size())
     return call.request.parameter("job").empty() ? refuse("bad_parameter", "job is missing") : unknown("such job");
@@ -220,7 +220,7 @@ Answered show_io(Service& service, store::Reader&, const Call& call) {
   if (!history) return std::unexpected(history.error());
   if (history->attempts.empty()) return unknown("such task");
   const Attempt& attempt = history->attempts.back();
-  const Names names(*history, attempt.version);
+  const Names names(*history, attempt);
   const auto ref = names.position_of_task(call.path[1], call.path[2]);
   if (!ref) return refuse("task_unknown", fmt::format("the run has no task '{}/{}'", call.path[1], call.path[2]), 404);
   const TaskRun& task =

@@ -32,7 +32,8 @@ std::string ending(WorkStatus status, SkipReason reason, const FailurePtr& error
 // Tells the changes of a run in order; knows which attempt it is in.
 class Teller {
  public:
-  explicit Teller(const RunHistory& history) : history_(history), names_(history, history.run.version) {}
+  // A history has an attempt at least.
+  explicit Teller(const RunHistory& history) : history_(history), names_(history, history.attempts.front()) {}
 
   json::array tell(const Record& record) {
     entries_.clear();
@@ -42,11 +43,11 @@ class Teller {
 
   void operator()(const AttemptStarted& c) {
     attempt_ = c.attempt;
-    names_ = Names(history_, c.version);
     add("attempt_started", fmt::format("attempt {} of version {} begins: {}, asked by {}", c.attempt, c.version,
                                        to_string(c.who.trigger), asker(c.who)));
     const auto found = std::ranges::find(history_.attempts, c.attempt, &Attempt::number);
     if (found == history_.attempts.end()) return;
+    names_ = Names(history_, *found);
     for (std::size_t j = 0; j < found->jobs.size(); ++j) {
       for (std::size_t t = 0; t < found->jobs[j].tasks.size(); ++t) {
         const TaskRun& task = found->jobs[j].tasks[t];
@@ -77,6 +78,25 @@ class Teller {
   void operator()(const StopNoted&) {
     add("stop_noted", "the server was asked to stop while tasks of the run were running");
   }
+  void operator()(const VerdictReached& c) {
+    add("verdict_reached", fmt::format("the run's verdict: {}{}", to_string(c.status), because(c.error)));
+  }
+  void operator()(const GroupTaken&) {
+    add("group_taken", fmt::format("the run took its place in the group '{}'", history_.run.group));
+  }
+  void operator()(const JobExpanded& c) {
+    job_entry("job_expanded", c.job,
+              fmt::format("job {} has {} instance{}", names_.job(c.job), c.values.size(), c.values.size() == 1 ? "" : "s"));
+  }
+  void operator()(const InstanceStopped& c) {
+    job_entry("instance_stopped", c.job, fmt::format("{} is stopped: another instance failed", names_.job(c.job)));
+  }
+  void operator()(const TaskAnswered& c) {
+    task_entry("task_answered", c.ref,
+               fmt::format("{} was answered by {}: {}{}", names_.path(c.ref), asker(c.response.who),
+                           to_string(c.response.answer),
+                           c.response.comment.empty() ? "" : fmt::format(" ({})", c.response.comment)));
+  }
   void operator()(const JobStarted& c) {
     job_entry("job_started", c.job, fmt::format("job {} begins", names_.job(c.job)));
   }
@@ -89,7 +109,8 @@ class Teller {
   }
   void operator()(const TaskWaits& c) {
     task_entry("task_waits", c.ref,
-               fmt::format("{} waits for {}{}", names_.path(c.ref), to_string(c.waits_for), until(c.due)));
+               fmt::format("{} waits for {}{}{}", names_.path(c.ref), to_string(c.waits_for), until(c.due),
+                           c.message.empty() ? "" : ": " + c.message));
   }
   void operator()(const TryEnded& c) {
     task_entry(
