@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <thread>
+#include <tuple>
 
 #include "app/system_ports.h"
 #include "base/log.h"
+#include "base/thread_annotations.h"
 #include "driver/plan_cache.h"
 #include "runner/http/http_runner.h"
 #include "runner/process/process_runner.h"
@@ -37,20 +40,66 @@ class TaskLog final : public runner::LogSink {
     const auto kind = stream == Stream::out   ? store::LogStream::out
                       : stream == Stream::err ? store::LogStream::err
                                               : store::LogStream::note;
-    const auto written = logs_.append(task.run, {task.job, task.task, task.try_number, kind, at, std::string(bytes)});
-    if (!written && !warned_.exchange(true))
-      log::error("a task's log cannot be written", {{"run", to_string(task.run)}, {"why", written.error().message}});
-    if (written) warned_ = false;
+    Printed printed = take(task);
+    printed.last = at;
+    const bool whole = say_what_is_missing(task, printed);
+    const auto written = whole ? append(task, kind, at, std::string(bytes)) : Result<void>(std::unexpected(printed.why));
+    if (!written) {
+      if (printed.missing == 0)
+        log::error("a task's log cannot be written",
+                   {{"run", to_string(task.run)}, {"task", task.job + "/" + task.task}, {"why", written.error().message}});
+      printed.missing += bytes.size();
+      printed.why = written.error();
+    }
+    const MutexLock lock(mutex_);
+    printed_[key(task)] = std::move(printed);
   }
   bool sync(const StartTask& task) override {
+    Printed printed;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = printed_.find(key(task));
+      if (found == printed_.end()) return true;  // it printed nothing: no log can be wrong about it
+      printed = std::move(found->second);
+      printed_.erase(found);
+    }
+    const bool whole = say_what_is_missing(task, printed);
     const bool durable = logs_.sync(task.run).has_value();
     logs_.close(task.run);  // the next task of the run opens it again; an idle run keeps no descriptor
-    return durable;
+    return whole && durable;
   }
 
  private:
+  // Of a try that has printed something.
+  struct Printed {
+    std::size_t missing = 0;  // bytes that the log has not taken, and does not tell of yet
+    Error why;
+    Instant last{};
+  };
+  using Key = std::tuple<RunId, int, int, int>;
+
+  static Key key(const StartTask& task) { return {task.run, task.ref.job, task.ref.task, task.try_number}; }
+  Printed take(const StartTask& task) {
+    const MutexLock lock(mutex_);
+    const auto found = printed_.find(key(task));
+    return found == printed_.end() ? Printed{} : found->second;
+  }
+  Result<void> append(const StartTask& task, store::LogStream stream, Instant at, std::string bytes) {
+    return logs_.append(task.run, {task.job, task.task, task.try_number, stream, at, std::move(bytes)});
+  }
+  // False: there still is a gap that the log does not show.
+  bool say_what_is_missing(const StartTask& task, Printed& printed) {
+    if (printed.missing == 0) return true;
+    const auto said = append(task, store::LogStream::note, printed.last,
+                             fmt::format("{} bytes are missing here: {}", printed.missing,
+                                         printed.why.name == "no_room" ? "there was no room" : printed.why.message));
+    if (said) printed.missing = 0;
+    return said.has_value();
+  }
+
   store::LogStore& logs_;
-  std::atomic<bool> warned_ = false;
+  Mutex mutex_;
+  std::map<Key, Printed> printed_ GUARDED_BY(mutex_);
 };
 
 // Hands each task to the runner of its kind. A stop goes to both: one that does not know the try ignores it.
@@ -70,6 +119,17 @@ class Runners final : public runner::Runner {
   runner::Runner& http_;
 };
 
+// What is there must be a folder; what is not will be made.
+Result<void> check_folder(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) return {};
+  if (std::filesystem::exists(status)) return fail(Code::unavailable, path + " is no folder: move it away");
+  if (std::filesystem::is_symlink(std::filesystem::symlink_status(path, error)))
+    return fail(Code::unavailable, path + " is a link that leads nowhere: is its disk mounted?");
+  return {};
+}
+
 class OpenHost final : public Host {
  public:
   explicit OpenHost(HostOptions options) : options_(std::move(options)) {}
@@ -77,6 +137,7 @@ class OpenHost final : public Host {
 
   Result<void> open() {
     if (const auto made = make_folder(options_.data); !made) return made;
+    if (const auto usable = check_folder(options_.data + "/logs"); !usable) return usable;
     auto store = store::open_sqlite({.path = options_.data + "/pawl.db"});
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);

@@ -10,9 +10,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <fstream>
+#include <new>
 #include <thread>
 
 #include "api/api.h"
@@ -25,6 +29,11 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace pawl::app {
 namespace {
+
+constexpr int cannot_now = 3;  // exit code: started again later, it may work
+// With fewer descriptors the server could be reached and do nothing.
+constexpr rlim_t fewest_descriptors = 64;
+constexpr std::size_t most_connections = 10'000;
 
 // The signals that end the server, blocked in all threads and waited for by the main one. SIGUSR1 is our own: the store
 // has failed.
@@ -77,8 +86,12 @@ Result<std::string> admin_token(const std::string& path) {
   const bool written =
       file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
   if (file >= 0) close(file);
-  if (!written || rename(fresh.c_str(), path.c_str()) != 0)
-    return fail(Code::unavailable, fmt::format("{} cannot be written", path));
+  if (!written || rename(fresh.c_str(), path.c_str()) != 0) {
+    const int why = errno;
+    unlink(fresh.c_str());
+    return fail(why == ENOSPC ? Code::overloaded : Code::unavailable,
+                fmt::format("{} cannot be written: {}", path, std::strerror(why)));
+  }
   return token;
 }
 
@@ -107,7 +120,37 @@ Result<Address> parse_address(std::string_view text) {
 
 int complain(const Error& error) {
   fmt::print(stderr, "pawl: {}\n", error.message);
-  return error.code == Code::conflict ? 4 : error.code == Code::invalid ? 2 : 1;
+  switch (error.code) {
+    case Code::invalid: return 2;
+    case Code::conflict:
+    case Code::refused: return 4;
+    case Code::overloaded:
+    case Code::unavailable: return cannot_now;
+    default: return 1;
+  }
+}
+
+// What nobody has caught, such as memory that ran out in the engine. It is as good as kill -9 and needs no more care
+// than that, but says what it was.
+[[noreturn]] void give_up() {
+  const auto say = [](std::string_view text) {
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  };
+  say("pawl: stopped at once: ");
+  if (const std::exception_ptr thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      say("there is no memory left; the next start takes up every open run\n");
+      _exit(cannot_now);
+    } catch (const std::exception& e) {
+      say(e.what());
+    } catch (...) {
+      say("an exception that is none of ours");
+    }
+  }
+  say("\n");
+  std::abort();
 }
 
 }  // namespace
@@ -116,6 +159,8 @@ int serve(const cli::ServeOptions& options) {
   const auto address = parse_address(options.listen);
   if (!address) return complain(address.error());
   log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
+
+  std::set_terminate(give_up);
 
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -127,6 +172,10 @@ int serve(const cli::ServeOptions& options) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  if (files.rlim_cur < fewest_descriptors)
+    return complain({Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
+                                                    "`ulimit -n`, or LimitNOFILE= of systemd",
+                                                    files.rlim_cur, fewest_descriptors)});
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
 
   std::atomic<bool> store_failed = false;
@@ -154,6 +203,8 @@ int serve(const cli::ServeOptions& options) {
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
+  // The rest is for tasks and for the store, however many clients come.
+  net_options.max_connections = std::min<std::size_t>(most_connections, files.rlim_cur / 4);
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());
@@ -187,7 +238,7 @@ int serve(const cli::ServeOptions& options) {
   impatient.join();
   server->stop(std::chrono::seconds(2));
   server.reset();
-  return store_failed ? 1 : 0;
+  return store_failed ? cannot_now : 0;
 }
 
 namespace {
