@@ -1,6 +1,7 @@
 #include "app/host.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <map>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 #include "app/system_ports.h"
 #include "base/log.h"
@@ -42,10 +44,13 @@ class TaskLog final : public runner::LogSink {
                                               : store::LogStream::note;
     Printed printed = take(task);
     printed.last = at;
-    const bool whole = say_what_is_missing(task, printed);
-    const auto written = whole ? append(task, kind, at, std::string(bytes)) : Result<void>(std::unexpected(printed.why));
+    // A note is short and fits where nothing else does: without a pause there would be one for each write.
+    const bool try_it = printed.missing == 0 || (at - printed.missed_at >= pause && say_what_is_missing(task, printed));
+    const auto written =
+        try_it ? append(task, kind, at, std::string(bytes)) : Result<void>(std::unexpected(printed.why));
     if (!written) {
-      if (printed.missing == 0)
+      if (try_it) printed.missed_at = at;
+      if (!std::exchange(printed.warned, true))
         log::error("a task's log cannot be written",
                    {{"run", to_string(task.run)}, {"task", task.job + "/" + task.task}, {"why", written.error().message}});
       printed.missing += bytes.size();
@@ -74,8 +79,10 @@ class TaskLog final : public runner::LogSink {
   struct Printed {
     std::size_t missing = 0;  // bytes that the log has not taken, and does not tell of yet
     Error why;
-    Instant last{};
+    Instant missed_at{}, last{};
+    bool warned = false;
   };
+  static constexpr Duration pause = std::chrono::milliseconds(250);
   using Key = std::tuple<RunId, int, int, int>;
 
   static Key key(const StartTask& task) { return {task.run, task.ref.job, task.ref.task, task.try_number}; }
@@ -155,14 +162,19 @@ class OpenHost final : public Host {
                                                gate_, *task_log_);
     if (!process) return std::unexpected(process.error());
     process_ = std::move(*process);
-    http_ = runner::make_http_runner({}, gate_);
+    const DescriptorShares shares = shares_of(descriptor_limit());
+    runner::HttpOptions http_options;
+    http_options.max_connections = shares.calls;
+    http_ = runner::make_http_runner(std::move(http_options), gate_);
     runners_ = std::make_unique<Runners>(*process_, *http_);
     histories_ = driver::make_histories(*store_, plans_);
 
     driver::DriverOptions driver_options;
     driver_options.stop_timeout = options_.stop_timeout;
     driver_options.core.environment = options_.environment;
-    driver_options.core.process_slots = 2 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    driver_options.core.process_slots = static_cast<int>(
+        std::min<std::size_t>(shares.processes, 2 * std::max(1U, std::thread::hardware_concurrency())));
+    driver_options.core.http_slots = static_cast<int>(shares.calls);
     if (options_.takes_up) {
       auto reader = store_->reader();
       if (!reader) return std::unexpected(reader.error());
@@ -212,6 +224,20 @@ class OpenHost final : public Host {
 };
 
 }  // namespace
+
+DescriptorShares shares_of(std::size_t descriptors) {
+  constexpr std::size_t own = 40;  // the store and its readers, sockets to wake threads, the guard
+  const std::size_t rest = std::max(descriptors, fewest_descriptors) - own;
+  // A process costs three, and a few more while it is started; a call one, and one more while its host is looked up.
+  return {.connections = std::min<std::size_t>(10'000, rest / 4),
+          .calls = std::min<std::size_t>(4096, rest / 3),
+          .processes = std::max<std::size_t>(1, rest / 4 / 6)};
+}
+
+std::size_t descriptor_limit() {
+  rlimit files{};
+  return ::getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
+}
 
 Result<void> make_folder(const std::string& path) {
   const mode_t before = umask(0077);

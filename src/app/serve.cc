@@ -17,6 +17,7 @@
 #include <exception>
 #include <fstream>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "api/api.h"
@@ -31,9 +32,6 @@ namespace pawl::app {
 namespace {
 
 constexpr int cannot_now = 3;  // exit code: started again later, it may work
-// With fewer descriptors the server could be reached and do nothing.
-constexpr rlim_t fewest_descriptors = 64;
-constexpr std::size_t most_connections = 10'000;
 
 // The signals that end the server, blocked in all threads and waited for by the main one. SIGUSR1 is our own: the store
 // has failed.
@@ -143,6 +141,11 @@ int complain(const Error& error) {
     } catch (const std::bad_alloc&) {
       say("there is no memory left; the next start takes up every open run\n");
       _exit(cannot_now);
+    } catch (const std::system_error& e) {
+      say("the system refused: ");
+      say(e.what());
+      say("; are there memory and processes enough?\n");
+      _exit(cannot_now);
     } catch (const std::exception& e) {
       say(e.what());
     } catch (...) {
@@ -172,10 +175,10 @@ int serve(const cli::ServeOptions& options) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  if (files.rlim_cur < fewest_descriptors)
+  if (descriptor_limit() < fewest_descriptors)
     return complain({Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
                                                     "`ulimit -n`, or LimitNOFILE= of systemd",
-                                                    files.rlim_cur, fewest_descriptors)});
+                                                    descriptor_limit(), fewest_descriptors)});
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
 
   std::atomic<bool> store_failed = false;
@@ -203,8 +206,7 @@ int serve(const cli::ServeOptions& options) {
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
-  // The rest is for tasks and for the store, however many clients come.
-  net_options.max_connections = std::min<std::size_t>(most_connections, files.rlim_cur / 4);
+  net_options.max_connections = shares_of(descriptor_limit()).connections;
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "store/descriptor.h"
 #include "store/sqlite/connection.h"
@@ -225,7 +226,21 @@ Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path) {
   if (auto whole = check_wal(path); !whole) return std::unexpected(whole.error());
   if (file_size(path + "-wal") == 0 && file_size(path) <= quick_check_limit)
     if (auto sound = check_file(path); !sound) return std::unexpected(sound.error());
-  return open_writer(path);
+  // By ourselves, because SQLite would not say why it cannot.
+  std::vector<std::string> made;
+  for (const char* side : {"-wal", "-shm"}) {
+    const bool missing = ::access((path + side).c_str(), F_OK) != 0;
+    if (const Descriptor file(::open((path + side).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)); !file) {
+      auto error = system_error(errno, "open", path + side);
+      for (const std::string& file_made : made) ::unlink(file_made.c_str());
+      return error;
+    }
+    if (missing) made.push_back(path + side);
+  }
+  auto writer = open_writer(path);
+  if (!writer && file_size(path + "-wal") == 0)
+    for (const std::string& file_made : made) ::unlink(file_made.c_str());
+  return writer;
 }
 
 }  // namespace
