@@ -51,8 +51,9 @@ class TaskLog final : public runner::LogSink {
     if (!written) {
       if (try_it) printed.missed_at = at;
       if (!std::exchange(printed.warned, true))
-        log::error("a task's log cannot be written",
-                   {{"run", to_string(task.run)}, {"task", task.job + "/" + task.task}, {"why", written.error().message}});
+        log::error(
+            "a task's log cannot be written",
+            {{"run", to_string(task.run)}, {"task", task.job + "/" + task.task}, {"why", written.error().message}});
       printed.missing += bytes.size();
       printed.why = written.error();
     }

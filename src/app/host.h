@@ -49,8 +49,8 @@ Result<std::unique_ptr<Host>> open_host(HostOptions options);
 // which a task cannot be started and the store not be read.
 struct DescriptorShares {
   std::size_t connections;  // of clients
-  std::size_t calls;        // of http tasks at once, and connections kept for them
-  std::size_t processes;    // of run tasks at once
+  std::size_t calls;  // of http tasks at once, and connections kept for them
+  std::size_t processes;  // of run tasks at once
 };
 // With fewer the server could be reached and do nothing.
 inline constexpr std::size_t fewest_descriptors = 64;

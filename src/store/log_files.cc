@@ -235,7 +235,7 @@ class LogFiles final : public LogStore {
     bool closed GUARDED_BY(mutex) = false;  // forgotten: look for it again
     DescriptorPtr descriptor GUARDED_BY(mutex);
     std::optional<std::uint64_t> end GUARDED_BY(mutex);  // of the last whole frame, once that is known
-    std::uint64_t synced GUARDED_BY(mutex) = 0;          // what of it is durable
+    std::uint64_t synced GUARDED_BY(mutex) = 0;  // what of it is durable
     bool folders_synced GUARDED_BY(mutex) = false;
     std::optional<std::string> broken GUARDED_BY(mutex);  // why nothing more is taken
     // Guarded by mutex_ of the store: where it stands among those with a descriptor.

@@ -44,11 +44,10 @@ std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
   // SQLite remembers it for these alone.
   const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
   const int system_error = same && of_system ? sqlite3_system_errno(db) : 0;
-  return fail(
-      code_of(code, system_error),
-      fmt::format("sqlite: {}{}{} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code),
+  return fail(code_of(code, system_error),
+              fmt::format("sqlite: {}{}{} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code),
                           system_error == 0 ? "" : ": ", system_error == 0 ? "" : std::strerror(system_error), code),
-      system_error == ENOSPC ? "no_room" : "");
+              system_error == ENOSPC ? "no_room" : "");
 }
 
 Result<bool> Statement::step() {

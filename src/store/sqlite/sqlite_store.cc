@@ -85,10 +85,11 @@ Result<void> build(const std::string& path) {
 Result<void> create(const std::string& path) {
   for (const char* side : {"-wal", "-journal"})
     if (file_size(path + side) > 0)
-      return fail(Code::corrupt,
-                  fmt::format("{0} is missing, but {0}{1} is there: put the database back, or move {0}{1} away to begin "
-                              "anew",
-                              path, side));
+      return fail(
+          Code::corrupt,
+          fmt::format("{0} is missing, but {0}{1} is there: put the database back, or move {0}{1} away to begin "
+                      "anew",
+                      path, side));
   const std::string fresh = path + ".new";
   const auto clear = [&fresh] {
     for (const char* left_over : {"", "-wal", "-shm", "-journal"}) ::unlink((fresh + left_over).c_str());
@@ -210,7 +211,8 @@ class SqliteStore final : public Store {
 
 // SQLite's words say neither which file they are about nor what to do.
 Error told_of(const std::string& path, Error error) {
-  if (error.name == "no_room") error.code = Code::overloaded;  // here nothing is unknown: nothing has been committed yet
+  if (error.name == "no_room")
+    error.code = Code::overloaded;  // here nothing is unknown: nothing has been committed yet
   if (error.message.find(path) != std::string::npos) return error;
   if (error.code == Code::corrupt) return damaged(path, error.message).error();
   error.message = fmt::format("cannot open {}: {}", path, error.message);

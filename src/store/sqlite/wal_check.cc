@@ -89,7 +89,8 @@ std::optional<Index> read_index(const std::string& path) {
   const auto bytes = bytes_of(file, path, 0, 2 * copy + 4);
   if (!bytes || bytes->size() < 2 * copy + 4) return std::nullopt;
   const unsigned char* const at = bytes->data();
-  const bool whole = std::memcmp(at, at + copy, copy) == 0 && native<std::uint32_t>(at) == format_version && at[12] == 1;
+  const bool whole =
+      std::memcmp(at, at + copy, copy) == 0 && native<std::uint32_t>(at) == format_version && at[12] == 1;
   const Checksum sum = Checksum{}.over(at, 40, std::endian::native == std::endian::big);
   if (!whole || sum != Checksum{native<std::uint32_t>(at + 40), native<std::uint32_t>(at + 44)}) return std::nullopt;
   Index index{.frames = native<std::uint32_t>(at + 16), .copied = native<std::uint32_t>(at + 2 * copy), .salts = {}};
@@ -202,10 +203,11 @@ Result<void> check_wal(const std::string& path) {
   if (file && !S_ISREG(status.st_mode)) return fail(Code::corrupt, wal + " is no file");
   if (static_cast<std::size_t>(status.st_size) < header_size) {
     if (!needed) return {};
-    return fail(Code::corrupt,
-                fmt::format("{0} is {1}, and with it what was committed last: put it back, restore a backup of the whole "
-                            "folder, or remove {2}-shm to go on with what {2} holds",
-                            wal, file ? "cut off" : "missing", path));
+    return fail(
+        Code::corrupt,
+        fmt::format("{0} is {1}, and with it what was committed last: put it back, restore a backup of the whole "
+                    "folder, or remove {2}-shm to go on with what {2} holds",
+                    wal, file ? "cut off" : "missing", path));
   }
   return Wal(file, wal, static_cast<std::uint64_t>(status.st_size)).check(index);
 }
