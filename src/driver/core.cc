@@ -36,7 +36,7 @@ Result<void> Core::start() {
   const auto node = reader_.node();
   if (!node) return std::unexpected(node.error());
   last_life_ = node->heartbeat.value_or(Instant{});
-  return reader_.open_runs([&](Run&& run) {
+  const auto take_up = [&](Run&& run) {
     if (options_.takes_up && !options_.takes_up(run.id)) return true;
     if (run.status == RunStatus::running) {
       orphans_.insert(run.id);
@@ -50,7 +50,9 @@ Result<void> Core::start() {
       push(TimerDue{run.id});
     }
     return true;
-  });
+  };
+  // One damaged row is one run's misfortune: the others go on.
+  return reader_.open_runs(take_up, [&](RunId id, const Error& error) { park_broken(id, error.message); });
 }
 
 void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), std::move(reply), 0}); }
