@@ -31,6 +31,15 @@ Outcome<std::uint64_t> offset_parameter(const net::Request& request) {
   return static_cast<std::uint64_t>(offset->value_or(0));
 }
 
+// Stands for frames that are damaged; whose they were is not known.
+bool is_gap(const store::LogFrame& frame) { return frame.job.empty() && frame.stream == store::LogStream::note; }
+
+// A remark of Pawl's own is a line of its own.
+void append_note(std::string& bytes, std::string_view note) {
+  if (!bytes.empty() && !bytes.ends_with('\n')) bytes += '\n';
+  bytes.append("pawl: ").append(note) += '\n';
+}
+
 // An offset that no answer gave reads nonsense or nothing: that is the asker's mistake.
 std::unexpected<net::Response> unreadable(const Error& error) {
   if (error.code == Code::invalid) return refuse("bad_parameter", error.message);
@@ -68,10 +77,17 @@ Answered show_task_logs(Service& service, store::Reader&, const Call& call) {
   response.content_type = "text/plain; charset=utf-8";
   std::string bytes;
   const auto next = service.logs().read(*id, *offset, [&](store::LogFrame&& frame) {
+    if (is_gap(frame)) {
+      append_note(bytes, frame.bytes);
+      return true;
+    }
     if (frame.job != job || frame.task != task) return true;
     if (*of_try && frame.try_number != **of_try) return true;
     if (*of_attempt && !tries.contains(frame.try_number)) return true;
-    bytes += frame.bytes;
+    if (frame.stream == store::LogStream::note)
+      append_note(bytes, frame.bytes);
+    else
+      bytes += frame.bytes;
     return bytes.size() < most_bytes;
   });
   if (!next) return unreadable(next.error());

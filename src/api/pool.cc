@@ -41,6 +41,8 @@ void Pool::add(Job job) {
 
 void Pool::work(const std::stop_token& stop) {
   std::unique_ptr<store::Reader> reader;
+  // At once, while there are descriptors to be had; a thread without one tries again at each job.
+  if (auto opened = readers_()) reader = std::move(*opened);
   for (;;) {
     Job job;
     {

@@ -1,15 +1,20 @@
 #include "app/host.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <thread>
+#include <tuple>
+#include <utility>
 
 #include "app/system_ports.h"
 #include "base/log.h"
+#include "base/thread_annotations.h"
 #include "driver/plan_cache.h"
 #include "runner/http/http_runner.h"
 #include "runner/process/process_runner.h"
@@ -37,20 +42,72 @@ class TaskLog final : public runner::LogSink {
     const auto kind = stream == Stream::out   ? store::LogStream::out
                       : stream == Stream::err ? store::LogStream::err
                                               : store::LogStream::note;
-    const auto written = logs_.append(task.run, {task.job, task.task, task.try_number, kind, at, std::string(bytes)});
-    if (!written && !warned_.exchange(true))
-      log::error("a task's log cannot be written", {{"run", to_string(task.run)}, {"why", written.error().message}});
-    if (written) warned_ = false;
+    Printed printed = take(task);
+    printed.last = at;
+    // A note is short and fits where nothing else does: without a pause there would be one for each write.
+    const bool try_it = printed.missing == 0 || (at - printed.missed_at >= pause && say_what_is_missing(task, printed));
+    const auto written =
+        try_it ? append(task, kind, at, std::string(bytes)) : Result<void>(std::unexpected(printed.why));
+    if (!written) {
+      if (try_it) printed.missed_at = at;
+      if (!std::exchange(printed.warned, true))
+        log::error(
+            "a task's log cannot be written",
+            {{"run", to_string(task.run)}, {"task", task.job + "/" + task.task}, {"why", written.error().message}});
+      printed.missing += bytes.size();
+      printed.why = written.error();
+    }
+    const MutexLock lock(mutex_);
+    printed_[key(task)] = std::move(printed);
   }
   bool sync(const StartTask& task) override {
+    Printed printed;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = printed_.find(key(task));
+      if (found == printed_.end()) return true;  // it printed nothing: no log can be wrong about it
+      printed = std::move(found->second);
+      printed_.erase(found);
+    }
+    const bool whole = say_what_is_missing(task, printed);
     const bool durable = logs_.sync(task.run).has_value();
     logs_.close(task.run);  // the next task of the run opens it again; an idle run keeps no descriptor
-    return durable;
+    return whole && durable;
   }
 
  private:
+  // Of a try that has printed something.
+  struct Printed {
+    std::size_t missing = 0;  // bytes that the log has not taken, and does not tell of yet
+    Error why;
+    Instant missed_at{}, last{};
+    bool warned = false;
+  };
+  static constexpr Duration pause = std::chrono::milliseconds(250);
+  using Key = std::tuple<RunId, int, int, int>;
+
+  static Key key(const StartTask& task) { return {task.run, task.ref.job, task.ref.task, task.try_number}; }
+  Printed take(const StartTask& task) {
+    const MutexLock lock(mutex_);
+    const auto found = printed_.find(key(task));
+    return found == printed_.end() ? Printed{} : found->second;
+  }
+  Result<void> append(const StartTask& task, store::LogStream stream, Instant at, std::string bytes) {
+    return logs_.append(task.run, {task.job, task.task, task.try_number, stream, at, std::move(bytes)});
+  }
+  // False: there still is a gap that the log does not show.
+  bool say_what_is_missing(const StartTask& task, Printed& printed) {
+    if (printed.missing == 0) return true;
+    const auto said = append(task, store::LogStream::note, printed.last,
+                             fmt::format("{} bytes are missing here: {}", printed.missing,
+                                         printed.why.name == "no_room" ? "there was no room" : printed.why.message));
+    if (said) printed.missing = 0;
+    return said.has_value();
+  }
+
   store::LogStore& logs_;
-  std::atomic<bool> warned_ = false;
+  Mutex mutex_;
+  std::map<Key, Printed> printed_ GUARDED_BY(mutex_);
 };
 
 // Hands each task to the runner of its kind. A stop goes to both: one that does not know the try ignores it.
@@ -70,6 +127,17 @@ class Runners final : public runner::Runner {
   runner::Runner& http_;
 };
 
+// What is there must be a folder; what is not will be made.
+Result<void> check_folder(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) return {};
+  if (std::filesystem::exists(status)) return fail(Code::unavailable, path + " is no folder: move it away");
+  if (std::filesystem::is_symlink(std::filesystem::symlink_status(path, error)))
+    return fail(Code::unavailable, path + " is a link that leads nowhere: is its disk mounted?");
+  return {};
+}
+
 class OpenHost final : public Host {
  public:
   explicit OpenHost(HostOptions options) : options_(std::move(options)) {}
@@ -77,6 +145,7 @@ class OpenHost final : public Host {
 
   Result<void> open() {
     if (const auto made = make_folder(options_.data); !made) return made;
+    if (const auto usable = check_folder(options_.data + "/logs"); !usable) return usable;
     auto store = store::open_sqlite({.path = options_.data + "/pawl.db"});
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);
@@ -98,8 +167,10 @@ class OpenHost final : public Host {
                                                gate_, *task_log_);
     if (!process) return std::unexpected(process.error());
     process_ = std::move(*process);
+    const DescriptorShares shares = shares_of(descriptor_limit());
     runner::HttpOptions http_options;
     http_options.egress = options_.egress;
+    http_options.max_connections = shares.calls;
     http_ = runner::make_http_runner(std::move(http_options), gate_);
     runners_ = std::make_unique<Runners>(*process_, *http_);
     histories_ = driver::make_histories(*store_, plans_);
@@ -107,7 +178,9 @@ class OpenHost final : public Host {
     driver::DriverOptions driver_options;
     driver_options.stop_timeout = options_.stop_timeout;
     driver_options.core.environment = options_.environment;
-    driver_options.core.process_slots = 2 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    driver_options.core.process_slots = static_cast<int>(
+        std::min<std::size_t>(shares.processes, 2 * std::max(1U, std::thread::hardware_concurrency())));
+    driver_options.core.http_slots = static_cast<int>(shares.calls);
     if (options_.takes_up) {
       auto reader = store_->reader();
       if (!reader) return std::unexpected(reader.error());
@@ -157,6 +230,20 @@ class OpenHost final : public Host {
 };
 
 }  // namespace
+
+DescriptorShares shares_of(std::size_t descriptors) {
+  constexpr std::size_t own = 40;  // the store and its readers, sockets to wake threads, the guard
+  const std::size_t rest = std::max(descriptors, fewest_descriptors) - own;
+  // A process costs three, and a few more while it is started; a call one, and one more while its host is looked up.
+  return {.connections = std::min<std::size_t>(10'000, rest / 4),
+          .calls = std::min<std::size_t>(4096, rest / 3),
+          .processes = std::max<std::size_t>(1, rest / 4 / 6)};
+}
+
+std::size_t descriptor_limit() {
+  rlimit files{};
+  return ::getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
+}
 
 Result<void> make_folder(const std::string& path) {
   const mode_t before = umask(0077);

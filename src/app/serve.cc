@@ -11,10 +11,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <fstream>
+#include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "api/api.h"
@@ -28,6 +33,8 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace pawl::app {
 namespace {
+
+constexpr int cannot_now = 3;  // exit code: started again later, it may work
 
 // The signals that end the server, blocked in all threads and waited for by the main one. SIGUSR1 is our own: the store
 // has failed.
@@ -80,8 +87,12 @@ Result<std::string> admin_token(const std::string& path) {
   const bool written =
       file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
   if (file >= 0) close(file);
-  if (!written || rename(fresh.c_str(), path.c_str()) != 0)
-    return fail(Code::unavailable, fmt::format("{} cannot be written", path));
+  if (!written || rename(fresh.c_str(), path.c_str()) != 0) {
+    const int why = errno;
+    unlink(fresh.c_str());
+    return fail(why == ENOSPC ? Code::overloaded : Code::unavailable,
+                fmt::format("{} cannot be written: {}", path, std::strerror(why)));
+  }
   return token;
 }
 
@@ -123,7 +134,42 @@ runner::TaskLimits limits_of(const cli::TaskRules& rules) {
 
 int complain(const Error& error) {
   fmt::print(stderr, "pawl: {}\n", error.message);
-  return error.code == Code::conflict ? 4 : error.code == Code::invalid ? 2 : 1;
+  switch (error.code) {
+    case Code::invalid: return 2;
+    case Code::conflict:
+    case Code::refused: return 4;
+    case Code::overloaded:
+    case Code::unavailable: return cannot_now;
+    default: return 1;
+  }
+}
+
+// What nobody has caught, such as memory that ran out in the engine. It is as good as kill -9 and needs no more care
+// than that, but says what it was.
+[[noreturn]] void give_up() {
+  const auto say = [](std::string_view text) {
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  };
+  say("pawl: stopped at once: ");
+  if (const std::exception_ptr thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      say("there is no memory left; the next start takes up every open run\n");
+      _exit(cannot_now);
+    } catch (const std::system_error& e) {
+      say("the system refused: ");
+      say(e.what());
+      say("; are there memory and processes enough?\n");
+      _exit(cannot_now);
+    } catch (const std::exception& e) {
+      say(e.what());
+    } catch (...) {
+      say("an exception that is none of ours");
+    }
+  }
+  say("\n");
+  std::abort();
 }
 
 }  // namespace
@@ -139,6 +185,8 @@ int serve(const cli::ServeOptions& options) {
   const auto egress = std::make_shared<runner::EgressPolicy>(std::move(*allowed));
   log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
 
+  std::set_terminate(give_up);
+
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
@@ -151,6 +199,10 @@ int serve(const cli::ServeOptions& options) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  if (descriptor_limit() < fewest_descriptors)
+    return complain({Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
+                                                    "`ulimit -n`, or LimitNOFILE= of systemd",
+                                                    descriptor_limit(), fewest_descriptors)});
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
 
   std::atomic<bool> store_failed = false;
@@ -183,6 +235,7 @@ int serve(const cli::ServeOptions& options) {
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
+  net_options.max_connections = shares_of(descriptor_limit()).connections;
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());
@@ -217,7 +270,7 @@ int serve(const cli::ServeOptions& options) {
   impatient.join();
   server->stop(std::chrono::seconds(2));
   server.reset();
-  return store_failed ? 1 : 0;
+  return store_failed ? cannot_now : 0;
 }
 
 namespace {

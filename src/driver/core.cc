@@ -13,12 +13,15 @@
 namespace pawl::driver {
 namespace {
 
+// For room on the disk, or for a store that cannot be read just now.
 constexpr auto pause_without_room = std::chrono::milliseconds(250);
 constexpr int most_conflicts = 3;
 // How closely the last instant of life of a dead server is known when nothing else was written.
 constexpr auto heartbeat_every = std::chrono::seconds(30);
 // A run that waits longer than this is put away; its row and its records hold all there is.
 constexpr auto park_after = std::chrono::seconds(5);
+
+bool may_pass(Code code) { return code == Code::overloaded || code == Code::unavailable; }
 
 std::optional<RunId> run_of(const Event& event) { return engine::needs(event).run; }
 
@@ -36,7 +39,7 @@ Result<void> Core::start() {
   const auto node = reader_.node();
   if (!node) return std::unexpected(node.error());
   last_life_ = node->heartbeat.value_or(Instant{});
-  auto read = reader_.open_runs([&](Run&& run) {
+  const auto take_up = [&](Run&& run) {
     if (options_.takes_up && !options_.takes_up(run.id)) return true;
     limits_.groups.note(run);
     if (run.status == RunStatus::running) {
@@ -54,7 +57,9 @@ Result<void> Core::start() {
       push(TimerDue{run.id});
     }
     return true;
-  });
+  };
+  // One damaged row is one run's misfortune: the others go on.
+  const auto read = reader_.open_runs(take_up, [&](RunId id, const Error& error) { park_broken(id, error.message); });
   offer_slots();
   return read;
 }
@@ -286,6 +291,12 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
   std::optional<RunId> run;
   Batch::Item item{std::move(waiting.event), std::move(waiting.reply), {}, {}, {}, waiting.conflicts};
   item.decision = decide_event(item.event, now, run);
+  if (const auto& answer = item.decision.answer; !item.reply && !answer && may_pass(answer.error().code)) {
+    // The store could not be read, and nobody would ask again: the event waits until it can.
+    queue_.push_front({std::move(item.event), {}, item.conflicts});
+    not_before_ = now + pause_without_room;
+    return;
+  }
   remember_decision(item.event, item.decision);
   if (const std::string name = engine::needs(item.event).workflow; !name.empty()) {
     // Names that mean nothing are not kept: anybody may ask for them.
@@ -332,7 +343,7 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
     last_beat_ = now;
     batch.changes.push_back(Changeset{.heartbeat = now});
   }
-  while (batch.items.size() < most) {
+  while (batch.items.size() < most && !not_before_) {
     if (!draining_ && !timers_.empty() && timers_.begin()->first <= now) {
       const RunId id = timers_.begin()->second;
       set_due(id, std::nullopt);

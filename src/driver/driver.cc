@@ -16,6 +16,8 @@ namespace {
 // Up to here a batch is committed by the engine thread itself when nothing else is to be done: a single run's next step
 // then waits for its sync, not for two threads to wake each other.
 constexpr std::size_t small_batch = 8;
+// How often it is told that there still is no room.
+constexpr auto remind_every = std::chrono::seconds(60);
 
 class ThreadedDriver final : public Driver {
  public:
@@ -195,12 +197,16 @@ class ThreadedDriver final : public Driver {
   // False: the store is lost.
   bool take_result(Done done, Batch& next) {
     if (done.result) {
+      if (std::exchange(without_room_, std::nullopt)) log::info("there is room again: runs go on", {});
       core_->committed(std::move(done.batch));
       if (!recovered_ && core_->recovered()) recovered_ = true;
       return true;
     }
     const Error error = done.result.error();
-    log::error("commit failed", {{"code", std::string(to_string(error.code))}, {"why", error.message}});
+    // It is tried again four times a second; nobody needs to read each of them, least of all on a full disk.
+    const bool again = error.code == Code::overloaded && without_room_ && Time::now() < *without_room_ + remind_every;
+    if (!again) log::error("commit failed", {{"code", std::string(to_string(error.code))}, {"why", error.message}});
+    if (error.code == Code::overloaded && !again) without_room_ = Time::now();
     std::vector<Batch> batches;
     batches.push_back(std::move(done.batch));
     batches.push_back(std::exchange(next, {}));
@@ -259,6 +265,7 @@ class ThreadedDriver final : public Driver {
   bool draining_ = false;  // the engine thread's
   bool drained_ = false;
   bool cutting_off_ = false;
+  std::optional<Time::time_point> without_room_;  // since when, or when it was last told
   std::atomic<bool> recovered_ = false;
   std::atomic<bool> failed_ = false;
   std::jthread writer_, engine_;

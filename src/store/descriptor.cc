@@ -11,7 +11,8 @@ namespace pawl::store {
 std::unexpected<Error> system_error(int error, std::string_view what, const std::string& path) {
   const bool short_of = error == ENOSPC || error == EDQUOT || error == EFBIG || error == EMFILE || error == ENFILE;
   return fail(short_of ? Code::overloaded : Code::unavailable,
-              fmt::format("cannot {} {}: {}", what, path, std::strerror(error)));
+              fmt::format("cannot {} {}: {}", what, path, std::strerror(error)),
+              error == ENOSPC || error == EDQUOT ? "no_room" : "");
 }
 
 Result<void> sync_folder(const std::string& path) {

@@ -25,7 +25,8 @@ class Descriptor {
   int value_;
 };
 
-// "cannot `what` `path`: …" of an errno: overloaded where room or descriptors are short, otherwise unavailable.
+// "cannot `what` `path`: …" of an errno: overloaded where room (its name is no_room) or descriptors are short,
+// otherwise unavailable.
 std::unexpected<Error> system_error(int error, std::string_view what, const std::string& path);
 
 // Makes the entries of a folder durable: files that were created or renamed in it.

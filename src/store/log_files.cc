@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/log.h"
 #include "base/thread_annotations.h"
 #include "store/descriptor.h"
 #include "store/log_frame.h"
@@ -91,15 +92,16 @@ Result<std::uint64_t> walk(Window& window, std::uint64_t at, const Visit& visit)
   return at;
 }
 
-// Is what is broken at `at` more than the torn end of an append, so that a whole frame follows? Output that looks like
-// headers of frames could make this long: after so many bytes the answer is yes, which cuts nothing off.
-Result<bool> damaged(Window& window, std::uint64_t at) {
+// Where the first whole frame behind the broken one at `at` begins; nullopt if none follows, so that this is the torn end
+// of an append. Output that looks like headers of frames could make this long: after so many bytes the answer is the end
+// of the log, which cuts nothing off.
+Result<std::optional<std::uint64_t>> next_whole(Window& window, std::uint64_t at) {
   constexpr std::uint64_t patience = std::uint64_t{256} << 20;
   std::uint64_t summed = 0;
   for (++at; at + log_header_size <= window.end(); ++at) {
     const auto bytes = window.bytes(at, log_header_size);
     if (!bytes) return std::unexpected(bytes.error());
-    if (bytes->size() < log_header_size) return false;
+    if (bytes->size() < log_header_size) return std::nullopt;
     if (const std::size_t hit = bytes->find('P'); hit != 0) {  // of the magic; nothing can begin before
       at += std::min(hit, bytes->size()) - 1;
       continue;
@@ -109,14 +111,16 @@ Result<bool> damaged(Window& window, std::uint64_t at) {
     const auto frame = frame_at(window, at);
     if (!frame) return std::unexpected(frame.error());
     summed += *size;
-    if (!frame->empty() || summed > patience) return true;
+    if (!frame->empty()) return at;
+    if (summed > patience) return window.end();
   }
-  return false;
+  return std::nullopt;
 }
 
 Result<std::uint64_t> size_of(const Descriptor& file, const std::string& path) {
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) return system_error(errno, "read", path);
+  if (!S_ISREG(status.st_mode)) return fail(Code::corrupt, path + " is no file");
   return static_cast<std::uint64_t>(status.st_size);
 }
 
@@ -189,35 +193,37 @@ class LogFiles final : public LogStore {
     const auto invalid = [&] {
       return fail(Code::invalid, fmt::format("no frame of the log begins at byte {}", offset));
     };
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file && errno == ENOENT) return offset == 0 ? Result<std::uint64_t>(0) : invalid();
     if (!file) return system_error(errno, "open", path);
-    auto end = known_end(run);
-    if (!end) {
-      const auto size = size_of(file, path);
-      if (!size) return size;
-      end = *size;
-    }
-    if (offset > *end) return invalid();
-    Window window(file, path, *end);
+    const auto size = size_of(file, path);
+    if (!size) return size;
+    const auto end = known_end(run).value_or(*size);
+    if (offset > end) return invalid();
+    Window window(file, path, end);
     bool stopped = false;
-    const auto at = walk(window, offset, [&](std::uint64_t begin, std::string_view bytes) -> Result<bool> {
-      auto frame = decode(bytes);
-      if (!frame) return damage(path, begin);
-      stopped = !visit(std::move(*frame));
-      return !stopped;
-    });
-    if (!at || stopped || *at >= window.end()) return at;
-    if (*at == offset && offset > 0) {
-      const auto border =
-          walk(window, 0, [&](std::uint64_t begin, std::string_view) { return Result<bool>(begin < offset); });
-      if (!border) return border;
-      if (*border != offset) return invalid();
+    for (std::uint64_t from = offset;;) {
+      const auto at = walk(window, from, [&](std::uint64_t begin, std::string_view bytes) -> Result<bool> {
+        auto frame = decode(bytes);
+        if (!frame) return fail(Code::corrupt, fmt::format("{} makes no sense at byte {}", path, begin));
+        stopped = !visit(std::move(*frame));
+        return !stopped;
+      });
+      if (!at || stopped || *at >= window.end()) return at;
+      if (*at == offset && offset > 0) {
+        const auto border = is_border(window, offset);
+        if (!border) return std::unexpected(border.error());
+        if (!*border) return invalid();
+      }
+      const auto next = next_whole(window, *at);
+      if (!next) return std::unexpected(next.error());
+      if (!*next) return at;
+      LogFrame gap;
+      gap.stream = LogStream::note;
+      gap.bytes = fmt::format("{} bytes of the log are damaged and left out here", **next - *at);
+      if (!visit(std::move(gap)) || **next >= window.end()) return **next;
+      from = **next;
     }
-    const auto more = damaged(window, *at);
-    if (!more) return std::unexpected(more.error());
-    if (*more) return damage(path, *at);
-    return at;
   }
 
  private:
@@ -229,7 +235,7 @@ class LogFiles final : public LogStore {
     bool closed GUARDED_BY(mutex) = false;  // forgotten: look for it again
     DescriptorPtr descriptor GUARDED_BY(mutex);
     std::optional<std::uint64_t> end GUARDED_BY(mutex);  // of the last whole frame, once that is known
-    std::uint64_t synced GUARDED_BY(mutex) = 0;          // what of it is durable
+    std::uint64_t synced GUARDED_BY(mutex) = 0;  // what of it is durable
     bool folders_synced GUARDED_BY(mutex) = false;
     std::optional<std::string> broken GUARDED_BY(mutex);  // why nothing more is taken
     // Guarded by mutex_ of the store: where it stands among those with a descriptor.
@@ -237,8 +243,18 @@ class LogFiles final : public LogStore {
   };
   using FilePtr = std::shared_ptr<File>;
 
-  static std::unexpected<Error> damage(const std::string& path, std::uint64_t at) {
-    return fail(Code::corrupt, fmt::format("{} is damaged at byte {}", path, at));
+  // Whether a frame, or what is damaged, begins at `offset`. It is asked only where no whole frame begins.
+  static Result<bool> is_border(Window& window, std::uint64_t offset) {
+    for (std::uint64_t from = 0;;) {
+      const auto at =
+          walk(window, from, [&](std::uint64_t begin, std::string_view) { return Result<bool>(begin < offset); });
+      if (!at) return std::unexpected(at.error());
+      if (*at >= offset) return *at == offset;
+      const auto next = next_whole(window, *at);
+      if (!next) return std::unexpected(next.error());
+      if (!*next || **next > offset) return false;
+      from = **next;
+    }
   }
 
   // The last twelve digits of an id are random: 256 folders of about the same size.
@@ -297,7 +313,9 @@ class LogFiles final : public LogStore {
   // Leaves `descriptor` empty if there is no such file and it is not to be made.
   Result<void> open_file(const FilePtr& file, int flags) REQUIRES(file->mutex) {
     if (!file->descriptor) {
-      const auto attempt = [&] { return ::open(file->path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600); };
+      const auto attempt = [&] {
+        return ::open(file->path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+      };
       int descriptor = attempt();
       if (descriptor < 0 && errno == ENOENT) {
         if ((flags & O_CREAT) == 0) return {};
@@ -326,11 +344,12 @@ class LogFiles final : public LogStore {
     if (!at) return std::unexpected(at.error());
     file.end = *size;
     if (*at == *size) return {};
-    const auto keep = damaged(window, *at);
-    if (!keep || *keep) {  // not ours to throw away: go on behind it, and let those who read be told
-      if (!keep) file.end.reset();
-      return keep ? Result<void>{} : std::unexpected(keep.error());
-    }
+    const auto next = next_whole(window, *at);
+    if (!next) file.end.reset();
+    if (!next) return std::unexpected(next.error());
+    if (*next) return {};  // damage is not ours to throw away: go on behind it, and let those who read be told
+    log::warning("the end of a log was cut off: it was torn by a crash",
+                 {{"file", file.path}, {"bytes", std::to_string(*size - *at)}});
     if (::ftruncate(file.descriptor->get(), static_cast<off_t>(*at)) != 0) {
       file.end.reset();
       return system_error(errno, "cut", file.path);

@@ -39,9 +39,10 @@ class LogStore {
   // Forgets open descriptors of the run; later calls open them again.
   virtual void close(RunId run) = 0;
   // Frames from byte `offset` of the file on, in order; returns the offset after the last one visited. A run without a
-  // log has none. The visitor returns false to stop.
+  // log has none. The visitor returns false to stop. Where frames are damaged and whole ones follow, a note without job
+  // and task stands for them and says how much is missing.
   // Errors: invalid `offset` is not where a frame begins or the log ends (a crash may have taken the end: begin at 0)
-  //         · corrupt a frame is damaged and whole ones follow; the message names the offset · unavailable.
+  //         · corrupt the log is no file, or a frame makes no sense · unavailable.
   virtual Result<std::uint64_t> read(RunId run, std::uint64_t offset, const std::function<bool(LogFrame&&)>& visit) = 0;
 };
 

@@ -55,8 +55,11 @@ class Reader {
   virtual Result<std::vector<RecordRow>> records(RunId id) = 0;
 
   // Every run that is not final, by id (so oldest first), without inputs, vars and env; one ordered scan. The visitor
-  // returns false to stop.
-  virtual Result<void> open_runs(const std::function<bool(Run&&)>& visit) = 0;
+  // returns false to stop. A row that cannot be read is handed to `broken` and passed over; only if its id cannot be
+  // read either, or `broken` is empty, is it the error of the whole scan.
+  using Broken = std::function<void(RunId, const Error&)>;
+  virtual Result<void> open_runs(const std::function<bool(Run&&)>& visit, const Broken& broken) = 0;
+  Result<void> open_runs(const std::function<bool(Run&&)>& visit) { return open_runs(visit, {}); }
 
   virtual Result<std::optional<StartKey>> start_key(const std::string& workflow, const std::string& key) = 0;
   virtual Result<NodeRow> node() = 0;

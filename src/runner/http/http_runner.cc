@@ -21,8 +21,6 @@
 namespace pawl::runner {
 namespace {
 
-// libcurl counts connections in use as kept ones: fewer than calls at once would close each after its call.
-constexpr long max_connections_kept = 4096;
 // Handles kept beside those in use.
 constexpr std::size_t max_idle_transfers = 512;
 // With no call for this long, connections and handles are given back.
@@ -249,7 +247,8 @@ Result<void> CurlRunner::load() {
 bool CurlRunner::open_multi() {
   CURLM* const multi = context_->curl.multi_init();
   if (!multi) return false;
-  context_->curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, max_connections_kept);
+  // Connections in use count as kept ones: fewer than calls at once would close each after its call.
+  context_->curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, static_cast<long>(options_.max_connections));
   // One call a connection, with HTTP/2 too: one that breaks takes one call with it.
   context_->curl.multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
   const std::lock_guard lock(mutex_);

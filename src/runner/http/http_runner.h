@@ -18,6 +18,7 @@ struct HttpOptions {
   std::size_t max_header = 256 << 10;  // bytes read of its header, informational responses included
   Duration connect_timeout = std::chrono::seconds(10);
   Duration default_timeout = std::chrono::minutes(5);  // of a call that names none
+  std::size_t max_connections = 4096;  // kept open for later calls; those of calls under way count, and are not closed
   std::string user_agent = "pawl/" PAWL_VERSION;
   // Asked for every address before a connection to it is opened and again before a request goes out on one, on every
   // hop; complete before the first start(). Null: every address is allowed.

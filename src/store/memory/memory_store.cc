@@ -274,7 +274,8 @@ class MemoryReader final : public Reader {
   }
 
   // The visitor may use the store, so that it is called without the lock; runs that begin meanwhile are not visited.
-  Result<void> open_runs(const std::function<bool(Run&&)>& visit) override {
+  using Reader::open_runs;
+  Result<void> open_runs(const std::function<bool(Run&&)>& visit, const Broken&) override {
     std::vector<Run> open;
     {
       const MutexLock lock(disk_->mutex_);

@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 
 namespace pawl::store {
 namespace {
 
-Code code_of(int sqlite_code) {
+Code code_of(int sqlite_code, int system_error) {
   switch (sqlite_code & 0xff) {
+    case SQLITE_CANTOPEN:  // comes before anything is written
+      return system_error == EMFILE || system_error == ENFILE || system_error == ENOSPC ? Code::overloaded
+                                                                                        : Code::unavailable;
     case SQLITE_FULL:
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Code::overloaded;
@@ -35,8 +39,15 @@ void configure_once() {
 }  // namespace
 
 std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
+  if ((code & 0xff) == SQLITE_FULL) return fail(Code::overloaded, "there is no room on the disk", "no_room");
   const bool same = db != nullptr && sqlite3_extended_errcode(db) == code;
-  return fail(code_of(code), fmt::format("sqlite: {} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code), code));
+  // SQLite remembers it for these alone.
+  const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
+  const int system_error = same && of_system ? sqlite3_system_errno(db) : 0;
+  return fail(code_of(code, system_error),
+              fmt::format("sqlite: {}{}{} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code),
+                          system_error == 0 ? "" : ": ", system_error == 0 ? "" : std::strerror(system_error), code),
+              system_error == ENOSPC ? "no_room" : "");
 }
 
 Result<bool> Statement::step() {

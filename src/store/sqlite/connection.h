@@ -1,5 +1,6 @@
 // A thin owner of SQLite's handles: one connection and its prepared statements, each prepared once.
-// Errors of both: overloaded  no room, or another program holds a lock: nothing was written
+// Errors of both: overloaded  no room (its name is no_room) or no descriptor, or another program holds a lock: nothing
+//                             was written
 //                 conflict    a unique key is there already
 //                 corrupt     the file's content is broken, or it is no database
 //                 unavailable an I/O error and all else

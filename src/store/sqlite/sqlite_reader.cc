@@ -160,7 +160,8 @@ class SqliteReader final : public Reader {
     return rows;
   }
 
-  Result<void> open_runs(const std::function<bool(Run&&)>& visit) override {
+  using Reader::open_runs;
+  Result<void> open_runs(const std::function<bool(Run&&)>& visit, const Broken& broken) override {
     return each(
         fmt::format("SELECT {} FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') "
                     "ORDER BY id",
@@ -168,8 +169,11 @@ class SqliteReader final : public Reader {
         [](Statement&) {},
         [&](const Statement& row) -> Result<bool> {
           auto run = read_run(row);
-          if (!run) return std::unexpected(run.error());
-          return visit(std::move(*run));
+          if (run) return visit(std::move(*run));
+          const auto id = row.run_id(0);
+          if (!id || !broken) return std::unexpected(run.error());
+          broken(*id, run.error());
+          return true;
         });
   }
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "store/descriptor.h"
 #include "store/sqlite/connection.h"
@@ -19,6 +20,7 @@
 #include "store/sqlite/migrations.h"
 #include "store/sqlite/sqlite_reader.h"
 #include "store/sqlite/sqlite_writer.h"
+#include "store/sqlite/wal_check.h"
 
 namespace pawl::store {
 namespace {
@@ -34,6 +36,22 @@ off_t file_size(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
 }
 
+// True if there is a file to open, false if there is nothing at all. What is no file is left alone: a link whose volume
+// is not mounted must not be replaced by a new, empty database.
+Result<bool> is_there(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return false;
+    return system_error(errno, "open", path);
+  }
+  if (S_ISLNK(status.st_mode))
+    return fail(Code::unavailable, path + " is a link that leads nowhere: is the disk of its file mounted?");
+  if (!S_ISREG(status.st_mode)) return fail(Code::corrupt, path + " is no database: it is not even a file");
+  if (status.st_size == 0)
+    return fail(Code::corrupt, path + " is empty: put the database back, or remove the file to begin anew");
+  return true;
+}
+
 // Two names of one file (links, relative paths) must lead to one lock. The file itself may be missing.
 Result<std::string> real_path(const std::string& path) {
   std::error_code error;
@@ -45,20 +63,11 @@ Result<std::string> real_path(const std::string& path) {
   return real.string();
 }
 
-// The schema is built in a file beside it, so that under its own name there is a whole database or none.
-Result<void> create(const std::string& path) {
-  for (const char* side : {"-wal", "-journal"})
-    if (file_size(path + side) > 0)
-      return fail(Code::corrupt,
-                  fmt::format("{0} is missing or empty, but {0}{1} is there: put the database back, or move {0}{1} "
-                              "away to begin anew",
-                              path, side));
-  const std::string fresh = path + ".new";
-  for (const char* left_over : {"", "-wal", "-shm", "-journal"}) ::unlink((fresh + left_over).c_str());
-  if (const Descriptor file(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)); !file)
-    return system_error(errno, "create", fresh);
+Result<void> build(const std::string& path) {
+  if (const Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)); !file)
+    return system_error(errno, "create", path);
   {
-    auto connection = Connection::open(fresh, SQLITE_OPEN_READWRITE);
+    auto connection = Connection::open(path, SQLITE_OPEN_READWRITE);
     if (!connection) return std::unexpected(connection.error());
     (*connection)->tidy_on_close();
     const std::string header = fmt::format(
@@ -67,14 +76,50 @@ Result<void> create(const std::string& path) {
     if (auto built = migrate(**connection, migrations()); !built) return built;
     if (auto set = (*connection)->execute("PRAGMA journal_mode = WAL"); !set) return set;
   }
-  if (const Descriptor file(::open(fresh.c_str(), O_RDONLY | O_CLOEXEC)); !file || ::fsync(file.get()) != 0)
-    return system_error(errno, "sync", fresh);
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return system_error(errno, "create", path);
+  if (const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); !file || ::fsync(file.get()) != 0)
+    return system_error(errno, "sync", path);
+  return {};
+}
+
+// The schema is built in a file beside it, so that under its own name there is a whole database or none.
+Result<void> create(const std::string& path) {
+  for (const char* side : {"-wal", "-journal"})
+    if (file_size(path + side) > 0)
+      return fail(
+          Code::corrupt,
+          fmt::format("{0} is missing, but {0}{1} is there: put the database back, or move {0}{1} away to begin "
+                      "anew",
+                      path, side));
+  const std::string fresh = path + ".new";
+  const auto clear = [&fresh] {
+    for (const char* left_over : {"", "-wal", "-shm", "-journal"}) ::unlink((fresh + left_over).c_str());
+  };
+  clear();
+  auto made = build(fresh);
+  if (made && ::rename(fresh.c_str(), path.c_str()) != 0) made = system_error(errno, "create", path);
+  if (!made) {
+    clear();
+    return made;
+  }
   return sync_folder(fs::path(path).parent_path().string());
 }
 
 std::uint32_t big_endian(std::span<const unsigned char> bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+std::unexpected<Error> damaged(const std::string& path, std::string_view how) {
+  return fail(Code::corrupt,
+              fmt::format("{} is damaged ({}): restore a backup, or recover it with sqlite3's .recover", path, how));
+}
+
+Result<void> quick_check(Connection& connection, const std::string& path) {
+  const auto found = connection.text("PRAGMA quick_check(1)");
+  if (!found) return std::unexpected(found.error());
+  if (*found == "ok") return {};
+  // Under a line that says which database comes the first thing that is wrong.
+  const std::size_t last = found->find_last_of('\n');
+  return damaged(path, last == std::string::npos ? *found : found->substr(last + 1));
 }
 
 Result<void> accept(const std::string& path, std::int64_t id, std::int64_t version) {
@@ -97,15 +142,27 @@ Result<void> check_header(const std::string& path) {
   if (static_cast<std::size_t>(size) < header.size() || std::memcmp(header.data(), magic.data(), magic.size()) != 0)
     return fail(Code::corrupt, path + " is no database");
   const std::span<const unsigned char> bytes(header);
-  return accept(path, big_endian(bytes.subspan(68)), big_endian(bytes.subspan(60)));
+  if (auto accepted = accept(path, big_endian(bytes.subspan(68)), big_endian(bytes.subspan(60))); !accepted)
+    return accepted;
+  // A checkpoint for which there was no room may leave half a page, but then the WAL has all of it.
+  const std::uint32_t stored_size = std::uint32_t{header[16]} << 8 | header[17];
+  const off_t page_size = stored_size == 1 ? 65'536 : static_cast<off_t>(stored_size);
+  if (page_size > 0 && file_size(path) % page_size != 0 && file_size(path + "-wal") == 0)
+    return damaged(path, "its last page is cut off");
+  return {};
 }
 
-Result<void> quick_check(Connection& connection, const std::string& path) {
-  const auto found = connection.text("PRAGMA quick_check(1)");
-  if (!found) return std::unexpected(found.error());
-  if (*found == "ok") return {};
-  return fail(Code::corrupt,
-              fmt::format("{} is damaged ({}): restore a backup, or recover it with sqlite3's .recover", path, *found));
+// The file alone, as far as its size allows: for where there is no WAL. SQLite makes no files beside it for that.
+Result<void> check_file(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte > ' ' && byte < 0x7f && c != '%' && c != '?' && c != '#';
+    uri += plain ? std::string(1, c) : fmt::format("%{:02x}", byte);
+  }
+  auto connection = Connection::open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  if (!connection) return std::unexpected(connection.error());
+  return quick_check(**connection, path);
 }
 
 Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path) {
@@ -118,7 +175,7 @@ Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path) {
   const auto version = connection.integer("PRAGMA user_version");
   if (!version) return std::unexpected(version.error());
   if (auto accepted = accept(path, *id, *version); !accepted) return std::unexpected(accepted.error());
-  if (file_size(path) <= quick_check_limit)
+  if (file_size(path + "-wal") > 0 && file_size(path) <= quick_check_limit)
     if (auto sound = quick_check(connection, path); !sound) return std::unexpected(sound.error());
   const auto mode = connection.text("PRAGMA journal_mode = WAL");
   if (!mode) return std::unexpected(mode.error());
@@ -152,6 +209,42 @@ class SqliteStore final : public Store {
   std::unique_ptr<SqliteWriter> writer_;
 };
 
+// SQLite's words say neither which file they are about nor what to do.
+Error told_of(const std::string& path, Error error) {
+  if (error.name == "no_room")
+    error.code = Code::overloaded;  // here nothing is unknown: nothing has been committed yet
+  if (error.message.find(path) != std::string::npos) return error;
+  if (error.code == Code::corrupt) return damaged(path, error.message).error();
+  error.message = fmt::format("cannot open {}: {}", path, error.message);
+  return error;
+}
+
+Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path) {
+  const auto there = is_there(path);
+  if (!there) return std::unexpected(there.error());
+  if (!*there)
+    if (auto created = create(path); !created) return std::unexpected(created.error());
+  if (auto ours = check_header(path); !ours) return std::unexpected(ours.error());
+  if (auto whole = check_wal(path); !whole) return std::unexpected(whole.error());
+  if (file_size(path + "-wal") == 0 && file_size(path) <= quick_check_limit)
+    if (auto sound = check_file(path); !sound) return std::unexpected(sound.error());
+  // By ourselves, because SQLite would not say why it cannot.
+  std::vector<std::string> made;
+  for (const char* side : {"-wal", "-shm"}) {
+    const bool missing = ::access((path + side).c_str(), F_OK) != 0;
+    if (const Descriptor file(::open((path + side).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)); !file) {
+      auto error = system_error(errno, "open", path + side);
+      for (const std::string& file_made : made) ::unlink(file_made.c_str());
+      return error;
+    }
+    if (missing) made.push_back(path + side);
+  }
+  auto writer = open_writer(path);
+  if (!writer && file_size(path + "-wal") == 0)
+    for (const std::string& file_made : made) ::unlink(file_made.c_str());
+  return writer;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
@@ -159,11 +252,8 @@ Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
   if (!path) return std::unexpected(path.error());
   auto lock = LockFile::take(*path + ".lock", *path);
   if (!lock) return std::unexpected(lock.error());
-  if (file_size(*path) == 0)
-    if (auto created = create(*path); !created) return std::unexpected(created.error());
-  if (auto ours = check_header(*path); !ours) return std::unexpected(ours.error());
-  auto writer = open_writer(*path);
-  if (!writer) return std::unexpected(writer.error());
+  auto writer = open_checked(*path);
+  if (!writer) return std::unexpected(told_of(*path, std::move(writer.error())));
   return std::make_unique<SqliteStore>(*path, std::move(*lock), std::move(*writer));
 }
 

@@ -1,9 +1,11 @@
 #include "store/sqlite/sqlite_store.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -195,10 +197,23 @@ TEST_F(SqliteStore, AMissingFolderIsSaid) {
   EXPECT_THAT(error.message, HasSubstr("no folder"));
 }
 
-TEST_F(SqliteStore, AnEmptyFileIsANewDatabase) {
+TEST_F(SqliteStore, WhatIsNoFileOrAnEmptyOneIsNotReplacedByANewDatabase) {
   write_file(path_, "");
-  const auto store = open();
-  EXPECT_TRUE(commit(*store, adds(a_run(1))));
+  Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("is empty"));
+  std::filesystem::remove(path_);
+  std::filesystem::create_directory(path_);
+  EXPECT_EQ(refusal().code, Code::corrupt);
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(refusal().code, Code::corrupt);
+  std::filesystem::remove(path_);
+  std::filesystem::create_symlink(folder_ / "not/mounted", path_);
+  error = refusal();
+  EXPECT_EQ(error.code, Code::unavailable);
+  EXPECT_THAT(error.message, HasSubstr("leads nowhere"));
+  EXPECT_TRUE(std::filesystem::is_symlink(path_));
 }
 
 TEST_F(SqliteStore, ALeftOverOfAnInterruptedCreationIsNoHindrance) {
@@ -280,6 +295,128 @@ TEST_F(SqliteStore, ADamagedPageIsFoundAtTheStartAndLeftAsItIs) {
   EXPECT_EQ(file_bytes(path_), bytes);
 }
 
+TEST_F(SqliteStore, ALastPageThatIsCutOffIsFoundAtTheStart) {
+  ASSERT_TRUE(commit(*open(), adds(a_run(1))));
+  const std::string bytes = file_bytes(path_);
+  write_file(path_, bytes.substr(0, bytes.size() - 100));
+  EXPECT_EQ(refusal().code, Code::corrupt);
+  EXPECT_EQ(names_in(folder_), (std::set<std::string>{"pawl.db", "pawl.db.lock"}));
+}
+
+// A database whose writer was killed: what it committed is in the WAL.
+class SqliteWal : public SqliteStore {
+ protected:
+  void SetUp() override {
+    SqliteStore::SetUp();
+    ASSERT_EQ(in_child([&] {
+                const auto store = open_sqlite({.path = path_});
+                if (!store) return 1;
+                for (int n = 1; n <= 6; ++n) {
+                  Changeset change = adds(a_run(n));
+                  change.record = a_record(run_id(n), 1, std::string(6000, 'b'));
+                  if (!commit(**store, change)) return 2;
+                }
+                ::_exit(0);
+              }),
+              0);
+    database_ = file_bytes(path_);
+    wal_ = file_bytes(path_ + "-wal");
+    index_ = file_bytes(path_ + "-shm");
+    ASSERT_GT(frames(), 12U);
+  }
+
+  static constexpr std::size_t header = 32, frame = 24 + 4096;
+  std::size_t frames() const { return (wal_.size() - header) / frame; }
+  bool commits(std::size_t n) const { return wal_.substr(header + n * frame + 4, 4) != std::string(4, '\0'); }
+  std::size_t last_transaction() const {
+    for (std::size_t n = frames() - 1; n-- > 0;)
+      if (commits(n)) return n + 1;
+    return 0;
+  }
+  // As it was after the kill, with another WAL.
+  void lay_out(const std::string& wal, bool with_index) {
+    for (const char* side : {"-wal", "-shm"}) std::filesystem::remove(path_ + side);
+    write_file(path_, database_);
+    write_file(path_ + "-wal", wal);
+    if (with_index) write_file(path_ + "-shm", index_);
+  }
+  std::string broken(std::size_t at) const {
+    std::string bytes = wal_;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+    return bytes;
+  }
+  void expect_refused(const std::string& wal, bool with_index) {
+    lay_out(wal, with_index);
+    const auto opened = open_sqlite({.path = path_});
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, Code::corrupt);
+    EXPECT_THAT(opened.error().message, HasSubstr("pawl.db-wal is damaged at byte"));
+    EXPECT_EQ(file_bytes(path_), database_);
+    EXPECT_EQ(file_bytes(path_ + "-wal"), wal);
+  }
+  std::size_t runs_of(const std::string& wal, bool with_index) {
+    lay_out(wal, with_index);
+    const auto store = open();
+    return stored_runs(*store);
+  }
+
+  std::string database_, wal_, index_;
+};
+
+TEST_F(SqliteWal, AnUndamagedOneIsTaken) {
+  EXPECT_EQ(runs_of(wal_, true), 6U);
+  EXPECT_EQ(runs_of(wal_, false), 6U);
+}
+
+TEST_F(SqliteWal, DamageBeforeACommitThatAnotherOneFollowsIsNotTakenForTheEnd) {
+  for (std::size_t n = 0; n < last_transaction(); ++n)
+    for (const std::size_t place : {0U, 9U, 17U, 30U, 4000U}) {
+      SCOPED_TRACE(fmt::format("frame {} of {}, byte {}", n, frames(), place));
+      // The checksum of a commit, or its mark, binds it to the next frame: without that, only the index knows better.
+      if (n + 1 < last_transaction() || place > 24) expect_refused(broken(header + n * frame + place), false);
+      expect_refused(broken(header + n * frame + place), true);
+    }
+}
+
+TEST_F(SqliteWal, WithoutTheIndexADamagedLastTransactionIsATornOne) {
+  EXPECT_EQ(runs_of(broken(header + last_transaction() * frame + 100), false), 5U);
+  expect_refused(broken(header + last_transaction() * frame + 100), true);
+}
+
+TEST_F(SqliteWal, ABrokenHeaderDoesNotMakeItAnEmptyOne) {
+  for (std::size_t at = 0; at < header; at += 3) {
+    SCOPED_TRACE(at);
+    if (at < 12 || at > 15) {  // the number of the checkpoint says nothing, but is summed
+      expect_refused(broken(at), true);
+    }
+    expect_refused(broken(at), false);
+  }
+}
+
+TEST_F(SqliteWal, ATornEndBehindTheLastCommitIsNoDamage) {
+  EXPECT_EQ(runs_of(wal_ + wal_.substr(header, frame / 2), true), 6U);
+  EXPECT_EQ(runs_of(wal_ + std::string(3 * frame, '\0'), true), 6U);
+  EXPECT_EQ(runs_of(wal_ + wal_.substr(header + frame, 5 * frame), true), 6U);
+}
+
+TEST_F(SqliteWal, OneThatIsGoneOrCutOffIsMissed) {
+  for (const std::string& left : {std::string(), wal_.substr(0, 20)}) {
+    lay_out(left, true);
+    EXPECT_THAT(refusal().message, HasSubstr("cut off"));
+  }
+  lay_out("", true);
+  std::filesystem::remove(path_ + "-wal");
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("pawl.db-wal is missing"));
+  expect_refused(wal_.substr(0, header + last_transaction() * frame), true);
+}
+
+TEST_F(SqliteWal, AnIndexOfRubbishIsNotBelieved) {
+  index_.assign(index_.size(), 'r');
+  EXPECT_EQ(runs_of(wal_, true), 6U);
+}
+
 TEST_F(SqliteStore, ASchemaThatLacksATableIsCorrupt) {
   open();
   edit("DROP TABLE start_keys");
@@ -315,6 +452,22 @@ TEST_F(SqliteStore, ARowThatCannotBeReadIsNamed) {
 }
 
 // Every list is served by an index that is already in its order: no page sorts or reads the whole table.
+TEST_F(SqliteStore, ARowThatCannotBeReadDoesNotHideTheOtherOpenRuns) {
+  {
+    const auto store = open();
+    for (int n = 1; n <= 3; ++n) ASSERT_TRUE(commit(*store, adds(a_run(n))));
+  }
+  edit(fmt::format("UPDATE runs SET who_trigger = 'nobody' WHERE number = {}", a_run(2).number));
+  const auto store = open();
+  std::vector<RunId> read, broken;
+  const auto visit = [&](contract::RunRow&& run) { return read.push_back(run.id), true; };
+  EXPECT_EQ(value(store->reader())->open_runs(visit).error().code, Code::corrupt);
+  read.clear();
+  ASSERT_TRUE(value(store->reader())->open_runs(visit, [&](RunId id, const Error&) { broken.push_back(id); }));
+  EXPECT_EQ(read, (std::vector{run_id(1), run_id(3)}));
+  EXPECT_EQ(broken, std::vector{run_id(2)});
+}
+
 TEST_F(SqliteStore, NoPageNeedsASort) {
   const auto store = open();
   auto connection = value(Connection::open(path_, SQLITE_OPEN_READONLY));

@@ -112,7 +112,7 @@ Result<void> SqliteWriter::transact(const Work& work) {
   switch (error.code) {
     case Code::conflict:
     case Code::overloaded: break;
-    default: break_down(error); return fail(Code::unavailable, *broken_);
+    default: break_down(error); return fail(Code::unavailable, error.message, error.name);
   }
   return std::unexpected(std::move(error));
 }
