@@ -22,6 +22,7 @@ import instructions  # noqa: E402
 
 BUILD = ROOT / "build"
 SEEDS = 100
+FUZZ_SECONDS = 5  # of new inputs, for each target
 PROGRAM_TIMEOUT = 900  # seconds for one test program; a hang then counts as a failure
 
 
@@ -212,6 +213,14 @@ def simulator():
     return counts
 
 
+def fuzz():
+    """The kept inputs once, and a few seconds of new ones."""
+    counts = Counts()
+    for target in ("definition", "expression"):
+        counts.check(f"fuzz {target}", run([sys.executable, "fuzz/run.py", target, str(FUZZ_SECONDS)]))
+    return counts
+
+
 def demo():
     counts = Counts()
     counts.check("demo", run([sys.executable, "tests/demo.py", "--pawl", BUILD / "release" / "pawl"]))
@@ -231,7 +240,7 @@ def instruction_counts():
 
 def format_check():
     counts = Counts()
-    files = sorted(str(path) for room in ("src", "sim", "bench", "tests") for path in (ROOT / room).rglob("*")
+    files = sorted(str(path) for room in ("src", "sim", "bench", "tests", "fuzz") for path in (ROOT / room).rglob("*")
                    if path.suffix in (".h", ".cc"))
     counts.check("format of C++ files", run(["clang-format-19", "--dry-run", "-Werror", *files]))
     return counts
@@ -243,11 +252,13 @@ STAGES = {
     "rooms": lambda: python_stage("tests/rooms"),
     "tools": lambda: python_stage("tests"),
     "sim": simulator,
+    "schema": lambda: python_stage("tests/schema"),
     "e2e": lambda: python_stage("tests/e2e"),
     "demo": demo,
     "instructions": instruction_counts,
     "asan": asan,
     "tsan": tsan,
+    "fuzz": fuzz,
     "format": format_check,
 }
 

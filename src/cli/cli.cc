@@ -195,7 +195,18 @@ class CommandLine {
 
     CLI::App* const validate =
         add("validate", "Check definitions", [this] { return cli::validate(console_, common_, files_); });
-    validate->add_option("FILE", files_, "Definitions; - is standard input")->required();
+    validate->add_option("FILE", files_, "Definitions, or folders with them; - is standard input")
+        ->required()
+        ->type_name("FILE|DIR");
+    add("schema", "Print the JSON Schema of definitions, for editors", [this] { return cli::schema(console_); });
+
+    CLI::App* const doctor = add("doctor", "Look whether a server could run here",
+                                 [this] { return cli::doctor(console_, common_, doctor_, hooks_); });
+    doctor->add_option("--listen", doctor_.listen, "Address that it would listen on")
+        ->type_name("HOST:PORT")
+        ->capture_default_str()
+        ->check(check_listen);
+    doctor->add_option("--run-as", doctor_.run_as, "User that its tasks would run as")->type_name("USER");
   }
 
   void add_workflows() {
@@ -263,6 +274,7 @@ class CommandLine {
   Common common_;
   RunOptions run_;
   ServeOptions serve_;
+  DoctorOptions doctor_;
   std::string stop_timeout_ = "30s", log_format_ = "text", fence_ = "on";
   std::vector<std::string> files_;
   StartOptions start_;

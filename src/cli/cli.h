@@ -51,6 +51,15 @@ inline constexpr const char* token_file = "admin.token";
 // not begun. An error ends the opening and is its answer.
 using TakesUp = std::function<Result<std::optional<RunId>>(store::Reader&)>;
 
+// What `pawl doctor` has looked at, and found.
+struct Finding {
+  enum class State : std::uint8_t { fine, odd, wrong };  // odd: it works, but somebody should know
+  std::string what;  // one word, such as `database`
+  State state = State::fine;
+  std::string text;
+  std::string hint;  // what to do about it; may be empty
+};
+
 // What the program's wiring lends to the commands.
 struct Hooks {
   // Runs the server until it is asked to stop; returns the exit code.
@@ -62,6 +71,9 @@ struct Hooks {
   std::function<Result<std::unique_ptr<LocalEngine>>(const std::string& folder, driver::Observer* observer,
                                                      const TakesUp& takes_up, const TaskRules& rules)>
       local;
+  // What only the wiring can look at: the store in a data folder, if there is one, and how tasks would be held if they
+  // ran as that user (empty: our own). Changes nothing.
+  std::function<std::vector<Finding>(const std::string& data, const std::string& run_as)> examine;
 };
 
 // `arguments` without the program's name. Prints to standard output and standard error.

@@ -151,7 +151,42 @@ TEST(Validate, NamesEveryProblemWithItsPlace) {
   EXPECT_EQ(said.exit, 1);
   EXPECT_THAT(said.out, HasSubstr(good + ": fine"));
   EXPECT_THAT(said.err, AllOf(HasSubstr(bad + ":2:1: "), HasSubstr(bad + ":5:5: ")));
-  EXPECT_EQ(call({"validate", good}).exit, 0);
+  EXPECT_THAT(said.out, testing::EndsWith("2 files: 1 wrong, 2 problems\n"));
+  EXPECT_EQ(call({"validate", good}).out, good + ": fine\n");
+}
+
+TEST(Validate, OfAFolderAllDefinitionsBelowItAreLookedAt) {
+  const Folder folder;
+  std::filesystem::create_directories(folder / "inner/.hidden");
+  folder.file("a.yaml", hello);
+  folder.file("notes.txt", "no definition");
+  folder.file("inner/b.yml", hello);
+  folder.file("inner/c.json", R"({"name": "c", "jobs": {"j": {"tasks": [{"run": "x"}]}}})");
+  folder.file("inner/.hidden/d.yaml", "no definition");
+  std::filesystem::create_directory_symlink(folder.path(), folder / "inner/loop");
+  const Said said = call({"validate", folder.path()});
+  EXPECT_EQ(said.exit, 0) << said.err;
+  EXPECT_THAT(said.out, testing::EndsWith("inner/c.json: fine\n3 files: fine\n"));
+  const Said warned = call({"validate",
+                            folder.file("warned.yaml",
+                                        "name: a\non: {schedule: {cron: '*/40 * * * *'}}\n"
+                                        "jobs: {j: {tasks: [{run: x}]}}\n"),
+                            folder / "a.yaml"});
+  EXPECT_EQ(warned.exit, 0);
+  EXPECT_THAT(warned.out, testing::EndsWith("2 files: fine, 1 warning\n"));
+}
+
+TEST(Validate, AFolderWithoutDefinitionsIsWrong) {
+  const Folder folder;
+  const Said said = call({"validate", folder.path()});
+  EXPECT_EQ(said.exit, 1);
+  EXPECT_THAT(said.err, HasSubstr("holds no definition"));
+}
+
+TEST(Schema, IsPrintedAsItStandsInTheDocs) {
+  const auto printed = parse_json(call({"schema"}).out);
+  ASSERT_TRUE(printed);
+  EXPECT_EQ(find_string(*printed, "$schema"), "https://json-schema.org/draft/2020-12/schema");
 }
 
 TEST(Validate, TellsTheSameAsJson) {
@@ -166,7 +201,8 @@ TEST(Validate, TellsTheSameAsJson) {
   EXPECT_EQ(find_string(files[0], "file"), bad);
   EXPECT_EQ(find_int(files[0].at("errors").at(0), "line"), 2);
   EXPECT_THAT(std::string(find_string(files[1].at("errors").at(0), "message")), HasSubstr("No such file"));
-  EXPECT_THAT(std::string(find_string(files[2].at("errors").at(0), "message")), HasSubstr("directory"));
+  EXPECT_EQ(find_string(files[2], "file"), bad) << "the folder's only definition";
+  EXPECT_EQ(find_int(*answer, "problems"), 3);
 }
 
 TEST(Validate, AFileThatIsTooLargeIsSaidSo) {

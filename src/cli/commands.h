@@ -25,7 +25,10 @@ Definition read_definition(const std::string& file);
 // `file:line:column: message; hint` of each problem, printable.
 std::string problems_text(const Definition& definition);
 
-Outcome<int> validate(Console& console, const Common& common, const std::vector<std::string>& files);
+// Of folders all definitions below them.
+Outcome<int> validate(Console& console, const Common& common, const std::vector<std::string>& paths);
+// The JSON Schema of definitions.
+Outcome<int> schema(Console& console);
 Outcome<int> apply(Console& console, const Common& common, const std::vector<std::string>& paths);
 
 // The inputs as the workflow's declarations read them, or what is wrong with them, with the inputs there are.
@@ -46,6 +49,11 @@ Outcome<int> resume_on_server(Console& console, const Common& common, const std:
 Outcome<int> run_file(Console& console, const Common& common, const RunOptions& options, const Hooks& hooks);
 // In this process if the run is one of `pawl run` in the same place, else on the server.
 Outcome<int> resume(Console& console, const Common& common, const ResumeOptions& options, const Hooks& hooks);
+
+// --- this machine: doctor.cc ---
+
+// Whether a server could run here with this folder, line by line; failed if something would keep it from it.
+Outcome<int> doctor(Console& console, const Common& common, const DoctorOptions& options, const Hooks& hooks);
 
 // As cli::run(), printing to `console`.
 int run_on(Console& console, const std::vector<std::string>& arguments, const Hooks& hooks);

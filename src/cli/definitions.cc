@@ -85,6 +85,19 @@ bool is_definition(const fs::path& path) {
   return ending == ".yaml" || ending == ".yml" || ending == ".json";
 }
 
+// The definitions below a folder, in order of their paths. Hidden folders and links to folders are passed over.
+std::vector<std::string> files_below(const std::string& folder, std::error_code& error) {
+  std::vector<std::string> files;
+  std::error_code ignored;
+  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const bool is_folder = entry->is_directory(ignored);
+    if (is_folder && entry->path().filename().native().starts_with('.')) entry.disable_recursion_pending();
+    if (!is_folder && is_definition(entry->path())) files.push_back(entry->path().string());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 // Folders become the definitions in them, in order of their names.
 Outcome<std::vector<std::string>> files_of(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
@@ -148,15 +161,21 @@ std::string problems_text(const Definition& definition) {
   return definition.parsed ? "" : text_of(definition, definition.parsed.error(), "");
 }
 
-Outcome<int> validate(Console& console, const Common& common, const std::vector<std::string>& files) {
+namespace {
+
+// What `validate` has seen so far.
+struct Tally {
+  std::size_t files = 0, wrong = 0, problems = 0, warnings = 0;
   json::array reports;
-  bool valid = true;
-  for (const std::string& file : files) {
-    const Definition definition = read_definition(file);
-    valid = valid && definition.parsed.has_value();
+
+  void add(Console& console, const Common& common, const Definition& definition) {
+    ++files;
+    wrong += definition.parsed ? 0 : 1;
+    problems += definition.parsed ? 0 : definition.parsed.error().size();
+    warnings += definition.parsed ? definition.parsed->warnings.size() : 0;
     if (common.json) {
       reports.push_back(report(definition));
-      continue;
+      return;
     }
     warn(console, definition);
     if (definition.parsed)
@@ -164,8 +183,48 @@ Outcome<int> validate(Console& console, const Common& common, const std::vector<
     else
       console.complain(problems_text(definition));
   }
-  if (common.json) console.line(pawl::to_text(Json(json::object{{"files", std::move(reports)}})));
-  return valid ? Exit::fine : Exit::failed;
+
+  std::string summary() const {
+    const auto count = [](std::size_t number, std::string_view what) {
+      return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+    };
+    std::string text = count(files, "file") + ": ";
+    text += wrong == 0 ? "fine" : fmt::format("{} wrong, {}", wrong, count(problems, "problem"));
+    if (warnings > 0) text += ", " + count(warnings, "warning");
+    return text;
+  }
+};
+
+}  // namespace
+
+Outcome<int> validate(Console& console, const Common& common, const std::vector<std::string>& paths) {
+  Tally tally;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (path == "-" || !fs::is_directory(path, error)) {
+      tally.add(console, common, read_definition(path));
+      continue;
+    }
+    const auto files = files_below(path, error);
+    if (error)
+      tally.add(console, common, {path, "", unreadable(fmt::format("cannot be read: {}", error.message()))});
+    else if (files.empty())
+      tally.add(console, common, {path, "", unreadable("holds no definition (*.yaml, *.yml, *.json)")});
+    for (const std::string& file : files) tally.add(console, common, read_definition(file));
+  }
+  if (common.json)
+    console.line(pawl::to_text(Json(json::object{{"valid", tally.wrong == 0},
+                                                 {"files", std::move(tally.reports)},
+                                                 {"problems", tally.problems},
+                                                 {"warnings", tally.warnings}})));
+  else if (tally.files > 1 || tally.wrong > 0)
+    console.line(tally.summary());
+  return tally.wrong == 0 ? Exit::fine : Exit::failed;
+}
+
+Outcome<int> schema(Console& console) {
+  console.print(definition::schema());
+  return Exit::fine;
 }
 
 Outcome<int> apply(Console& console, const Common& common, const std::vector<std::string>& paths) {

@@ -59,6 +59,11 @@ struct LogsOptions {
   bool follow = false;
 };
 
+struct DoctorOptions {
+  std::string listen = "127.0.0.1:7295";
+  std::string run_as;  // user that tasks are to run as
+};
+
 struct ResumeOptions {
   std::string run;
   bool plain = false;

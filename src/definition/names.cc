@@ -37,7 +37,7 @@ const std::map<std::string_view, Names>& fields_of_contexts() {
       {"task", {"id", "name"}},
       {"response", {"status", "headers", "json", "text"}},
       {"approval", {"approved_by", "comment"}},
-      {"instance", {"status", "matrix", "tasks"}},
+      {"instance", {"key", "matrix", "status", "tasks"}},
   };
   return fields;
 }

@@ -138,7 +138,7 @@ class Validate(unittest.TestCase):
         self.expect("name: x\njobs:\n  a: [\n", r"\d+", r"\d+", "")
 
     def test_what_is_not_built_is_refused_and_not_ignored(self):
-        self.expect("name: x\njobs:\n  a:\n    tasks:\n      - id: ask\n        approval: {message: Go?}\n", 6, 9, "approval")
+        self.expect("name: x\njobs:\n  a:\n    tasks:\n      - id: ask\n        mail: {to: a}\n", 6, 9, "mail")
 
     def test_all_problems_are_reported_at_once(self):
         _, plain, _ = self.check("name: x\nfoo: 1\njobs:\n  a:\n    bar: 2\n    tasks: [{run: echo}]\n")
