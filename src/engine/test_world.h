@@ -44,12 +44,18 @@ inline std::string describe(const RunState& state) {
                         to_string(job.reason), job.done_in_attempt, why(job.error), when(job.started_at),
                         when(job.finished_at), progress.open_needs, progress.condition_held, progress.needs_failed,
                         progress.ancestor_failed, progress.task_failed, progress.task_cancelled);
+    text += fmt::format("  of {} [{}] {} expanded {} {} stopping {} running {} open {} failed {}\n", job.of, job.key,
+                        value(job.matrix), job.expanded, fmt::join(job.instances, ","), progress.stopping,
+                        progress.instances_running, progress.instances_open, progress.instance_failed);
     for (const TaskRun& task : job.tasks) {
       text += fmt::format("  {} {} {} {} {} generation {} {} {} failed {} last {} {} {} {} {} {}\n",
                           to_string(task.status), to_string(task.reason), to_string(task.waits_for), when(task.due),
                           task.done_in_attempt, task.generation, when(task.generation_started), task.was_done,
                           task.failed_tries, task.last_try, value(task.outputs), value(task.preview), why(task.error),
                           when(task.started_at), when(task.finished_at));
+      if (!task.message.empty() || task.response)
+        text += fmt::format("    asks {} answer {}\n", task.message,
+                            task.response ? to_string(task.response->answer) : "-");
       for (const Try& t : task.tries)
         text += fmt::format("    {} {} {} {} {}\n", t.number, to_string(t.status), when(t.started_at),
                             when(t.finished_at), why(t.error));
@@ -63,6 +69,11 @@ inline std::string describe(const RunState& state) {
   refs("in flight", state.in_flight);
   refs("limited", state.limited);
   refs("cut off", state.cut_off);
+  refs("asking", state.asking);
+  text +=
+      fmt::format("verdict {} {} reserved {} group {} {} {}\n", state.verdict ? to_string(state.verdict->status) : "-",
+                  state.verdict ? why(state.verdict->error) : "-", state.open_reserved, state.run.group,
+                  when(state.run.group_since), state.run.group_held);
   for (const auto& [due, ref] : state.timers) text += fmt::format("timer {} {}/{}\n", to_us(due), ref.job, ref.task);
   return text + fmt::format("slots {} {} open jobs {}\n", state.slots_held[0], state.slots_held[1], state.open_jobs);
 }
@@ -150,6 +161,7 @@ class TestWorld {
       else
         stopped.push_back(std::get<StopTask>(command));
     }
+    for (const Event& event_of_it : decision.follow_ups) EXPECT_TRUE(ask(event_of_it));
     return std::move(decision.answer);
   }
 
@@ -170,8 +182,34 @@ class TestWorld {
     return {start.run, start.ref, start.try_number, std::move(outcome)};
   }
   void finish(std::string_view task, Outcome outcome = exits(0)) { EXPECT_TRUE(ask(result(task, std::move(outcome)))); }
+  // The newest try of the task in one instance: test[os=a].
+  void finish_in(std::string_view job, std::string_view task, Outcome outcome = exits(0)) {
+    for (auto at = started.rbegin(); at != started.rend(); ++at) {
+      if (at->run != id_ || at->job != job || at->task != task) continue;
+      EXPECT_TRUE(ask(TaskFinished{at->run, at->ref, at->try_number, std::move(outcome)}));
+      return;
+    }
+    ADD_FAILURE() << "task " << job << "/" << task << " was not started";
+  }
+  // Names of jobs with a try in flight.
+  std::vector<std::string> jobs_in_flight() const {
+    std::vector<std::string> names;
+    for (const TaskRef ref : live().in_flight) names.push_back(live().job_name(ref.job));
+    return names;
+  }
+  Result<Answer> answer(std::string job, std::string task, Answered said, Json outputs = nullptr) {
+    return ask(AnswerRequested{id_, std::move(job), std::move(task), Response{said, Who{.user = "kim"}, "because"},
+                               std::move(outputs)});
+  }
+  Result<Answer> rerun(std::string from) { return ask(RerunRequested{id_, std::move(from), {}}); }
+  // Who waits for a slot or a place is offered what there is.
+  void offer() {
+    const RunId chosen = id_;
+    for (auto next = limits.next_waiting(); next; next = limits.next_waiting()) EXPECT_TRUE(ask(SlotFree{*next}));
+    id_ = chosen;
+  }
   Result<Answer> cancel() { return ask(CancelRequested{id_, {}}); }
-  Result<Answer> resume() { return ask(ResumeRequested{id_, false, false, {}}); }
+  Result<Answer> resume() { return ask(ResumeRequested{id_, false, false, nullptr, {}}); }
 
   // Time goes by; whatever is due in it is looked at when it is.
   void pass(Duration time) {
@@ -192,6 +230,7 @@ class TestWorld {
     for (auto& [id, kept] : runs_) {
       kept.live = std::make_unique<RunState>(folded(id));
       if (!is_final(kept.live->attempt.status)) limits.remember(*kept.live);
+      limits.groups.note(kept.live->run);
     }
     for (auto& [id, kept] : runs_) EXPECT_TRUE(ask(RunOrphaned{id, last_life}));
   }
