@@ -4,17 +4,17 @@ namespace pawl::engine {
 
 void Groups::note(const Run& run) {
   if (run.group.empty() || is_final(run.status)) return forget(run.id);
-  const Instant since = run.group_since.value_or(run.created_at);
+  const Place place{run.group_since.value_or(run.created_at), run.number, run.id};
   if (const auto found = members_.find(run.id);
-      found != members_.end() && found->second.holds == run.group_held && found->second.since == since)
+      found != members_.end() && found->second.holds == run.group_held && found->second.place == place)
     return;
   forget(run.id);
-  members_.emplace(run.id, Member{run.group, since, run.group_held});
+  members_.emplace(run.id, Member{run.group, place, run.group_held});
   Group& group = groups_[run.group];
   if (run.group_held) {
     group.holders.insert(run.id);
   } else {
-    group.queue.emplace(std::pair(since, run.id), Waiter{run.group_limit, run.group_cancels});
+    group.queue.emplace(place, Waiter{run.group_limit, run.group_cancels});
     ++waiting_;
   }
   settle(run.group);
@@ -30,7 +30,7 @@ void Groups::forget(RunId run) {
   if (member.holds) {
     group.holders.erase(run);
   } else {
-    waiting_ -= group.queue.erase({member.since, run});
+    waiting_ -= group.queue.erase(member.place);
     group.told.clear();  // what was told may not have been stored; being told twice changes nothing
   }
   settle(member.group);
@@ -42,7 +42,7 @@ bool Groups::may_take(const Run& run) const {
   if (found == groups_.end()) return true;
   const Group& group = found->second;
   if (group.holders.size() >= static_cast<std::size_t>(run.group_limit)) return false;
-  return group.queue.empty() || group.queue.begin()->first.second == run.id;
+  return group.queue.empty() || std::get<RunId>(group.queue.begin()->first) == run.id;
 }
 
 std::vector<RunId> Groups::to_cancel(const std::string& name) {
@@ -55,7 +55,7 @@ std::vector<RunId> Groups::to_cancel(const std::string& name) {
 }
 
 std::optional<RunId> Groups::first_of(const std::string& group) const {
-  return groups_.at(group).queue.begin()->first.second;
+  return std::get<RunId>(groups_.at(group).queue.begin()->first);
 }
 
 void Groups::settle(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -27,9 +28,11 @@ class Groups {
   std::size_t waiting() const { return waiting_; }
 
  private:
+  // Of two that asked in the same instant the smaller run number is first.
+  using Place = std::tuple<Instant, std::int64_t, RunId>;
   struct Member {
     std::string group;
-    Instant since{};
+    Place place;
     bool holds = false;
   };
   struct Waiter {
@@ -39,7 +42,7 @@ class Groups {
   struct Group {
     std::set<RunId> holders;
     std::set<RunId> told;
-    std::map<std::pair<Instant, RunId>, Waiter> queue;
+    std::map<Place, Waiter> queue;
   };
   std::optional<RunId> first_of(const std::string& group) const;
   void settle(const std::string& group);

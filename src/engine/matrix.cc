@@ -41,9 +41,9 @@ Result<std::vector<Json>> list_of(Step& step, int job) {
   const RunContext context(step.s, job, -1, step.now);
   auto value = expression::evaluate(*plan.matrix, context);
   if (!value) return std::unexpected(value.error());
-  if (!*value || !(*value)->is_array()) return fail(Code::invalid, "it is no list of objects", "matrix_error");
+  if (!value->is_array()) return fail(Code::invalid, "it is no list of objects", "matrix_error");
   std::vector<Json> list;
-  for (Json& entry : (*value)->get_array()) {
+  for (Json& entry : value->get_array()) {
     if (!entry.is_object() || entry.get_object().empty())
       return fail(Code::invalid, fmt::format("element {} is no object with members", list.size() + 1), "matrix_error");
     if (!excluded(entry.get_object(), plan.job->matrix->exclude)) list.push_back(std::move(entry));

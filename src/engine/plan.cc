@@ -51,7 +51,7 @@ class Compiler {
     plan.condition = condition(plan.job->condition);
     plan.env = named(plan.job->env, "env");
     if (plan.job->matrix && !plan.job->matrix->expression.empty())
-      plan.matrix = text(plan.job->matrix->expression, "matrix");
+      plan.matrix = bare(plan.job->matrix->expression, "matrix");
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) task(plan.tasks[t], plan.job->tasks[t]);
   }
 

@@ -65,7 +65,7 @@ struct JobPlan {
   const Job* job = nullptr;
   Condition condition;
   NamedTemplates env;
-  std::optional<expression::Template> matrix;  // the expression that gives its list
+  std::optional<expression::Expression> matrix;  // gives its list
   std::vector<TaskPlan> tasks;
   std::map<std::string, int, std::less<>> task_index;
   std::vector<int> dependents;  // jobs that need this one
