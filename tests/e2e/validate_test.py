@@ -131,7 +131,6 @@ class Doctor(unittest.TestCase):
 
     def test_a_server_that_runs_is_seen(self):
         with Server() as server:
-            server.wait_ready() if hasattr(server, "wait_ready") else None
             good, checks = self.ask("--data", server.data, "--listen", f"127.0.0.1:{server.port}")
             self.assertTrue(good, checks)
             self.assertIn(str(server.process.pid), checks["lock"]["message"])
