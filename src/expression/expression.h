@@ -45,7 +45,7 @@ struct Reference {
   std::size_t offset = 0;  // of its first name
   bool whole = true;  // false: something dynamic follows, so more than the path may be read
   std::vector<std::string> tail;  // the names behind the first `.*` or `[…]`, up to the next one
-  bool null_handled = false;      // what is around it takes null: `??`, default, a comparison, a condition
+  bool null_handled = false;  // what is around it takes null: `??`, default, a comparison, a condition
 };
 
 // One expression, without the `${{ }}` around it.
