@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "base/random.h"
 
@@ -140,10 +140,10 @@ TEST(Hostile, AMebibyteOfAnythingIsReadSoon) {
   texts.push_back("name: a\njobs: {j: {tasks: [{run: '" + repeat("<<A $(", max_text - 100) + "'}]}}");
   for (const std::string& text : texts) {
     ASSERT_LE(text.size(), max_text);
-    const auto start = std::chrono::steady_clock::now();
+    // The processor's time: what else runs on the machine is no fault of ours.
+    const std::clock_t start = std::clock();
     const auto parsed = parse(text);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(took.count(), 8.0) << text.substr(0, 100);
+    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 8.0) << text.substr(0, 100);
     if (!parsed) {
       EXPECT_FALSE(parsed.error().empty());
     }
