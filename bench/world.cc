@@ -86,32 +86,29 @@ void World::submit(Workflow workflow) {
 }
 
 void World::submit(Workflow workflow, std::string text) {
-  std::atomic<bool> done = false;
-  WorkflowSubmitted event{std::make_shared<const Workflow>(std::move(workflow)),
-                          std::move(text),
-                          WorkflowSubmitted::Mode::create_or_replace,
-                          {}};
-  need(driver_->post(std::move(event),
-                     [&](Result<Answer> answer) {
-                       need(std::move(answer), "workflow");
-                       done = true;
-                       done.notify_one();
-                     }),
-       "workflow");
-  done.wait(false);
+  post_and_wait(WorkflowSubmitted{std::make_shared<const Workflow>(std::move(workflow)),
+                                  std::move(text),
+                                  WorkflowSubmitted::Mode::create_or_replace,
+                                  {}},
+                "workflow");
 }
 
-void World::request(const std::string& workflow, driver::Reply reply) {
-  need(driver_->post(RunRequested{workflow, json::object{}, {}, {}}, std::move(reply)), "start of a run");
+void World::request(const std::string& workflow) {
+  need(driver_->post(RunRequested{workflow, json::object{}, {}, {}}, {}), "start of a run");
 }
 
 void World::request_and_wait(const std::string& workflow) {
+  post_and_wait(RunRequested{workflow, json::object{}, {}, {}}, "start of a run");
+}
+
+void World::post_and_wait(Event event, std::string_view what) {
   std::atomic<bool> done = false;
-  request(workflow, [&](Result<Answer> answer) {
-    need(std::move(answer), "start of a run");
+  const auto reply = [&](Result<Answer> answer) {
+    need(std::move(answer), what);
     done = true;
     done.notify_one();
-  });
+  };
+  need(driver_->post(std::move(event), reply), what);
   done.wait(false);
 }
 

@@ -72,7 +72,7 @@ class World final : driver::Observer {
   void submit(const std::string& yaml);
   void submit(Workflow workflow);
   // Queues the start of a run.
-  void request(const std::string& workflow, driver::Reply reply = {});
+  void request(const std::string& workflow);
   // … and waits until it, and with it all that was queued before, is durable.
   void request_and_wait(const std::string& workflow);
   // Every run that the last process left cut off has been taken up, durably.
@@ -87,6 +87,7 @@ class World final : driver::Observer {
  private:
   void committed(const Changeset& changes, const Record& record) override;
   void submit(Workflow workflow, std::string text);
+  void post_and_wait(Event event, std::string_view what);
 
   class Runners;
   CountingStore store_;

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "base/hash.h"
 #include "base/utf8.h"
+#include "runner/trace.h"
 
 namespace pawl::runner {
 namespace {
@@ -156,11 +156,7 @@ Result<HttpRequest> make_request(const StartTask& command, const HttpInput& inpu
   if (!command.trace_id.empty()) add("X-Request-ID", command.trace_id);
   if (!command.idempotency_key.empty()) {
     add("Idempotency-Key", command.idempotency_key);
-    if (!command.trace_id.empty()) {
-      // The span is the work, not the try, so that all tries show as one.
-      const std::string span = blake2b_hex(command.idempotency_key).substr(0, 16);
-      add("traceparent", fmt::format("00-{}-{}-01", command.trace_id, span));
-    }
+    if (!command.trace_id.empty()) add("traceparent", traceparent(command));
   }
   if (!added) return std::unexpected(added.error());
   return request;

@@ -37,7 +37,7 @@ TEST(HttpRequest, CarriesTheNamesOfTheWork) {
   EXPECT_THAT(request->headers, Contains("X-Request-ID: 0af7651916cd43dd8448eb211c80319c"));
   EXPECT_THAT(request->headers, Contains("Idempotency-Key: key-1"));
   EXPECT_THAT(request->headers, Contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-" +
-                                         blake2b_hex("key-1").substr(0, 16) + "-01"));
+                                         sha256_hex("key-1").substr(0, 16) + "-01"));
 }
 
 TEST(HttpRequest, LeavesHeadersToTheDefinitionThatSetsThem) {

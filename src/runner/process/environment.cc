@@ -9,7 +9,7 @@
 #include <map>
 #include <string_view>
 
-#include "base/hash.h"
+#include "runner/trace.h"
 
 namespace pawl::runner {
 namespace {
@@ -43,8 +43,7 @@ Result<std::vector<std::string>> task_environment(const StartTask& task, const S
       {"PATH", server.path},
       {"HOME", server.home},
       {"LANG", "C.UTF-8"},
-      // A span of the task's own, the same in all tries of a generation (W3C Trace Context).
-      {"TRACEPARENT", fmt::format("00-{}-{}-01", task.trace_id, sha256_hex(task.idempotency_key).substr(0, 16))},
+      {"TRACEPARENT", traceparent(task)},
   };
   for (const auto& [name, value] : input.env) {
     if (name.empty() || name.find('=') != std::string::npos || has_nul(name)) {

@@ -1,7 +1,8 @@
 #include "runner/process/usage.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,27 +15,34 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Processes below this one, for as long as it lives.
+// Processes below this one, for as long as it lives. Programs of their own: a copy of this one may bring threads of its
+// sanitizer's with it.
 class Children {
  public:
   explicit Children(int count) {
+    EXPECT_EQ(::pipe2(pipe_, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, pipe_[0], 0);
+    char program[] = "/bin/cat";
+    char* const arguments[] = {program, nullptr};
     for (int i = 0; i < count; ++i) {
-      const pid_t pid = ::fork();
-      if (pid == 0) {
-        ::pause();
-        ::_exit(0);
-      }
+      pid_t pid = 0;
+      EXPECT_EQ(::posix_spawn(&pid, program, &actions, nullptr, arguments, environ), 0);
       pids_.push_back(pid);
     }
+    posix_spawn_file_actions_destroy(&actions);
   }
   ~Children() {
-    for (const pid_t pid : pids_) {
-      ::kill(pid, SIGKILL);
-      ::waitpid(pid, nullptr, 0);
-    }
+    ::close(pipe_[0]);
+    ::close(pipe_[1]);  // the end of their input is theirs
+    for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);
   }
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
 
  private:
+  int pipe_[2] = {-1, -1};
   std::vector<pid_t> pids_;
 };
 
