@@ -172,9 +172,7 @@ int complain(const Error& error) {
   std::abort();
 }
 
-}  // namespace
-
-int serve(const cli::ServeOptions& options) {
+int serve_to_the_end(const cli::ServeOptions& options) {
   const auto address = parse_address(options.listen);
   if (!address) return complain(address.error());
   // Who reaches the server over the network may give it work, but not the reach into the network that it has itself.
@@ -184,8 +182,6 @@ int serve(const cli::ServeOptions& options) {
   if (!allowed) return complain(allowed.error());
   const auto egress = std::make_shared<runner::EgressPolicy>(std::move(*allowed));
   log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
-
-  std::set_terminate(give_up);
 
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -253,24 +249,36 @@ int serve(const cli::ServeOptions& options) {
   while (sigwait(&signals, &signal_number) != 0) {
   }
   if (!store_failed) log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
-  // Requests are answered while tasks finish; a second signal ends the patience.
-  std::atomic<bool> done = false;
-  std::jthread impatient([&] {
-    while (!done) {
-      int again = 0;
-      if (sigwait(&signals, &again) == 0 && !done) (*host)->driver().hurry();
-    }
-  });
-  if (store_failed)
+  if (store_failed) {
     (*host)->stop_now();
-  else
+  } else {
+    // Requests are answered while tasks finish; a second signal ends the patience.
+    std::atomic<bool> done = false;
+    std::jthread impatient([&] {
+      while (!done) {
+        int again = 0;
+        if (sigwait(&signals, &again) == 0 && !done) (*host)->driver().hurry();
+      }
+    });
     (*host)->stop();
-  done = true;
-  kill(getpid(), SIGUSR1);
-  impatient.join();
+    done = true;
+    kill(getpid(), SIGUSR1);
+    impatient.join();
+  }
   server->stop(std::chrono::seconds(2));
   server.reset();
   return store_failed ? cannot_now : 0;
+}
+
+}  // namespace
+
+int serve(const cli::ServeOptions& options) {
+  std::set_terminate(give_up);
+  try {
+    return serve_to_the_end(options);
+  } catch (...) {
+    give_up();
+  }
 }
 
 namespace {
