@@ -65,6 +65,11 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
   }
   auto outputs = given_outputs(plan, event.outputs);
   if (!outputs) return std::unexpected(outputs.error());
+  if (s.held()) {
+    // It waits after several crashes in a row. A person has looked at it now, and it goes on.
+    step.emit(AttemptHeld{});
+    begin_attempt(step);
+  }
   Response response = event.response;
   response.who.at = step.now;
   step.emit(TaskAnswered{ref, std::move(response)});

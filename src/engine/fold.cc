@@ -162,7 +162,11 @@ class Apply {
 
   Applied operator()(const AttemptInterrupted& change) {
     if (is_final(s_.attempt.status)) return broken("a final attempt cannot be interrupted");
-    carry_over_interruption(s_);
+    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
+    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
+    if (change.counted) ++s_.counted_recoveries;
+    const Recover& policy = s_.plan->workflow->recover;
+    carry_over_interruption(s_, policy.then_hold && s_.counted_recoveries > policy.max);
     const auto error = std::make_shared<const Failure>(Failure{"interrupted", change.message, nullptr});
     for (JobRun& job : s_.attempt.jobs) {
       if (is_final(job.status)) continue;
@@ -196,9 +200,6 @@ class Apply {
       s_.ran += std::max(Duration{}, change.last_life - *s_.running_since);
       s_.running_since.reset();
     }
-    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
-    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
-    if (change.counted) ++s_.counted_recoveries;
     return {};
   }
 
