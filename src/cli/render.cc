@@ -32,7 +32,8 @@ std::string remarks(const Json& work, std::string_view id) {
   if (const auto& tries = elements(work, "tries"); !tries.empty())
     if (const auto number = find_int(tries.back(), "try").value_or(1); number > 1)
       parts.push_back(fmt::format("try {}", number));
-  if (const auto title = words(work, "name"); !title.empty() && title != id) parts.push_back("(" + title + ")");
+  if (const auto title = words(work, "name"); !title.empty() && title != id && !id.starts_with(title + '['))
+    parts.push_back("(" + title + ")");
   return fmt::format("{}", fmt::join(parts, "  "));
 }
 
