@@ -20,10 +20,20 @@ std::string remarks(const Json& work, std::string_view id) {
     const auto due = instant(work, "due");
     parts.push_back("waits for " + waits_for + (due ? " until " + local_clock(*due) : ""));
   }
+  if (const auto message = words(work, "message"); !message.empty()) parts.push_back("“" + message + "”");
+  if (const Json* response = find(work, "response"); response && response->is_object()) {
+    std::string said = words(*response, "answer");
+    if (const auto user = words(*response, "user"); !user.empty()) said += " by " + user;
+    if (const auto comment = words(*response, "comment"); !comment.empty()) said += " (" + comment + ")";
+    parts.push_back(said);
+  }
+  if (const auto& instances = elements(work, "instances"); !instances.empty())
+    parts.push_back(fmt::format("{} instances", instances.size()));
   if (const auto& tries = elements(work, "tries"); !tries.empty())
     if (const auto number = find_int(tries.back(), "try").value_or(1); number > 1)
       parts.push_back(fmt::format("try {}", number));
-  if (const auto title = words(work, "name"); !title.empty() && title != id) parts.push_back("(" + title + ")");
+  if (const auto title = words(work, "name"); !title.empty() && title != id && !id.starts_with(title + '['))
+    parts.push_back("(" + title + ")");
   return fmt::format("{}", fmt::join(parts, "  "));
 }
 
@@ -65,6 +75,12 @@ std::optional<Instant> instant(const Json& value, std::string_view member) {
   return parsed ? std::optional(*parsed) : std::nullopt;
 }
 
+std::string id_of(const Json& run) { return std::string(find_string(run, "id")); }
+
+std::string name_of(const Json& run) {
+  return fmt::format("{}#{}", words(run, "workflow"), find_int(run, "number").value_or(0));
+}
+
 std::string duration_of(const Json& value, Instant now) {
   const auto from = instant(value, "started_at");
   if (!from) return "";
@@ -97,6 +113,34 @@ std::vector<std::string> error_lines(const Json& error, bool cause) {
   if (lines.empty()) lines.push_back(words(error, "code"));
   if (const Json* below = find(error, "cause"); below && cause) add_cause(lines, *below);
   return lines;
+}
+
+std::vector<Question> open_questions(const Json& run) {
+  std::vector<Question> questions;
+  const Json* const attempt = newest_attempt(run);
+  if (!attempt) return questions;
+  for (const Json& job : elements(*attempt, "job_runs"))
+    for (const Json& task : elements(job, "task_runs")) {
+      const auto waits_for = find_string(task, "waits_for");
+      if (waits_for != "approval" && waits_for != "release") continue;
+      questions.push_back({std::string(find_string(job, "job")), std::string(find_string(task, "task")),
+                           waits_for == "approval", words(task, "message")});
+    }
+  return questions;
+}
+
+bool waits_for_people_alone(const Json& run) {
+  const Json* const attempt = newest_attempt(run);
+  if (find_string(run, "status") != "waiting" || !attempt) return false;
+  bool asked = false;
+  for (const Json& job : elements(*attempt, "job_runs"))
+    for (const Json& task : elements(job, "task_runs")) {
+      if (find_string(task, "status") != "waiting") continue;
+      const auto waits_for = find_string(task, "waits_for");
+      if (waits_for != "approval" && waits_for != "release") return false;
+      asked = true;
+    }
+  return asked;
 }
 
 std::vector<std::string> attempt_tree(const Console& console, const Json& attempt, Instant now, int width,
