@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/step.h"
+#include "model/limits.h"
 
 namespace pawl::engine {
 namespace {
@@ -33,6 +34,11 @@ Result<Json> given_outputs(const TaskPlan& plan, const Json& given) {
       return fail(Code::invalid,
                   fmt::format("task {} declares no output '{}'", plan.task->id, std::string_view(member.key())),
                   "outputs_invalid");
+    if (const std::size_t size = text_size(member.value()); size > max_output_value)
+      return fail(
+          Code::invalid,
+          fmt::format("output '{}' takes {} bytes; a value may take 1 MiB", std::string_view(member.key()), size),
+          "outputs_invalid");
     outputs[member.key()] = member.value();
   }
   return outputs;

@@ -248,6 +248,18 @@ TEST(CurrentVersion, AnInstanceThatIsNoMoreIsLeftOut) {
   EXPECT_EQ(world.run().status, RunStatus::success);
 }
 
+TEST(CurrentVersion, FromAnInstanceThatIsNoMoreNothingCanBeRerun) {
+  TestWorld world(grid);
+  fail_in_b(world);
+  world.change(changed(grid, "[a, b]", "[a]"));
+  ASSERT_TRUE(world.resume_with_current());
+  world.finish("sum");
+  const auto refused = world.rerun("test[os=b]");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().name, "task_unknown");
+  EXPECT_TRUE(world.rerun("test[os=a]"));
+}
+
 TEST(CurrentVersion, ANewTaskRunsInDoneInstancesToo) {
   TestWorld world(grid);
   fail_in_b(world);

@@ -114,6 +114,27 @@ TEST(Answer, OfARunThatWaitsForItsTurnLeavesNothingToOffer) {
   EXPECT_EQ(world.limits.next_waiting(), std::nullopt);
 }
 
+TEST(Answer, OutputsGivenByAPersonAreBoundedLikeAllOthers) {
+  TestWorld world("name: w\njobs: {j: {tasks: [{id: a, on-crash: hold, run: 'true', outputs: {x: stdout}}]}}");
+  world.start();
+  world.crash();
+  const auto refused = world.answer("j", "a", Answered::done, json::object{{"x", json::string(2 << 20, 'x')}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().name, "outputs_invalid");
+  EXPECT_EQ(world.run().waits_for, WaitsFor::release);
+  EXPECT_TRUE(world.answer("j", "a", Answered::done, json::object{{"x", "short"}}));
+}
+
+TEST(Answer, WhatIsAskedIsCutWhereNobodyWouldReadOn) {
+  TestWorld world(R"(
+name: w
+inputs: {text: {type: string}}
+jobs: {j: {tasks: [{id: ask, approval: {message: '${{ inputs.text }}'}}]}}
+)");
+  world.start(json::object{{"text", json::string(100'000, 'x')}});
+  EXPECT_EQ(world.task("ask").message, std::string(16 * 1024, 'x') + "…");
+}
+
 TEST(Cancel, OfARunThatWaitsForItsTurnLeavesNothingToOffer) {
   TestWorld world("name: w\nalways: [{id: sweep, run: 'true'}]\njobs: {j: {tasks: [{id: a, run: 'true'}]}}");
   const RunId first = world.start();
