@@ -3,13 +3,16 @@ runs by a filter, and two persons at once. All of it over kill -9."""
 
 import concurrent.futures
 import os
+import pathlib
+import subprocess
+import tempfile
 import time
 import unittest
 
 from support.cases import Case, Gate
 from support.definitions import NEVER_POISON, http, script, workflow
 from support.peer import first, hang, ok, status
-from support.pawl import alive, tasks_of
+from support.pawl import PAWL, alive, clean_environment, cli, tasks_of, wait_until
 
 
 def approval(task_id, **more):
@@ -388,6 +391,94 @@ class TwoAtOnce(Case):
                                             lambda: self.server.post(f"runs/{run}/cancel"))
         self.assertEqual(self.server.run(run)["status"], "cancelled" if approved else "success")
         self.assertIn(approved or cancelled, ((409, "not_waiting"), (409, "run_final")))
+
+
+class CommandLine(Case):
+    def pawl(self, *arguments, code=0):
+        done = self.server.cli(*arguments)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_every_act_has_its_command_and_whoever_is_late_is_told_so(self):
+        self.peer.on("/pay", first(1, hang)).on("/last", first(1, status(500)))
+        self.apply("acts", approval("ask", message="Pay?"), http("pay", self.url("pay"), on_crash="hold"),
+                   http("last", self.url("last")))
+        run = self.server.start_run("acts")["id"]
+        self.waiting_for(run, "approval")
+        self.assertIn("Pay?", self.pawl("show", "acts#1"))
+        self.pawl("release", "acts#1", "main/ask", "done", code=4)
+        self.pawl("approve", "acts#1", "main/ask", "-m", "fine")
+        self.pawl("approve", "acts#1", "main/ask", code=4)
+        self.peer.wait_calls("/pay")
+        self.pawl("resume", "acts#1", code=4)
+        self.crash()
+        self.waiting_for(run, "release")
+        self.pawl("release", "acts#1", "main/pay", "rerun")
+        self.server.wait_run(run, "failed")
+        self.apply_again("acts", approval("ask"), http("pay", self.url("pay")), http("last", self.url("last")),
+                         http("more", self.url("more")))
+        self.pawl("resume", "acts#1", "--with-current")
+        self.assertEqual(self.server.wait_run(run, "success")["version"], 2)
+        self.assertEqual([self.calls(path) for path in ("/pay", "/last", "/more")], [2, 2, 1])
+        self.pawl("resume", "acts#1", code=4)
+        self.pawl("rerun", "acts#1", "--from", "main/more")
+        self.server.wait_run(run, "success")
+        self.assertEqual([self.calls(path) for path in ("/pay", "/last", "/more")], [2, 2, 2])
+        self.pawl("rerun", "acts#1", "--from", "main/nothing", code=1)
+
+    def apply_again(self, name, *tasks):
+        self.server.apply(workflow(name, *tasks), name=name)
+
+    def test_many_runs_by_a_filter(self):
+        self.apply("many", approval("ask"))
+        runs = [self.server.start_run("many")["id"] for _ in range(3)]
+        for run in runs:
+            self.waiting_for(run, "approval")
+        said = self.pawl("cancel", "--workflow", "many", "--status", "waiting", "--dry-run")
+        self.assertEqual([f"many#{n}" in said for n in (1, 2, 3)], [True] * 3)
+        self.assertEqual(self.server.run(runs[0])["status"], "waiting")
+        self.pawl("cancel", "--workflow", "many", "--status", "waiting")
+        self.assertEqual({self.server.run(run)["status"] for run in runs}, {"cancelled"})
+        self.pawl("resume", "--workflow", "many")
+        for run in runs:
+            self.waiting_for(run, "approval", attempt=2)
+
+
+class WithoutAServer(unittest.TestCase):
+    """`pawl run`, killed, and what goes on with it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="pawl-person-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def pawl(self, *arguments, code=0):
+        done = cli(*arguments, cwd=self.folder)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_a_held_task_of_a_killed_run_is_released(self):
+        trace = self.folder / "trace"
+        (self.folder / "w.json").write_text(workflow(
+            "alone", script("pay", f"echo \"$PAWL_IDEMPOTENCY_KEY\" >> {trace}\n[ -e {self.folder}/go ] || sleep 1000",
+                            on_crash="hold"), script("after", "echo went on")))
+        process = subprocess.Popen([PAWL, "run", "w.json"], cwd=self.folder, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=clean_environment())
+        wait_until(lambda: trace.exists() and trace.read_text(), 20, "the task to begin")
+        process.kill()
+        process.wait()
+        said = self.pawl("resume", "alone#1", code=1)
+        self.assertIn("pawl release", said)
+        (self.folder / "go").touch()
+        self.assertIn("went on", self.pawl("release", "alone#1", "main/pay", "rerun"))
+        keys = trace.read_text().split()
+        self.assertEqual((len(keys), len(set(keys))), (2, 1))
+
+    def test_an_approval_nobody_can_be_asked_for_is_given_later(self):
+        (self.folder / "w.json").write_text(workflow("alone", approval("ask", message="Well?"), script("after", "echo went on")))
+        said = self.pawl("run", "w.json", code=1)
+        self.assertIn("pawl approve", said)
+        self.assertIn("went on", self.pawl("approve", "alone#1", "main/ask"))
 
 
 if __name__ == "__main__":
