@@ -1,13 +1,17 @@
 """What a definition can say, with the real server: matrices, groups, failures that count and that do not, what follows
 the verdict, environments, the time of a run. Each goes on after kill -9."""
 
+import random
 import time
 import unittest
 
 from support.cases import Case, Gate
 from support.definitions import NEVER_POISON, http, script
-from support.peer import first, hang, status
+from support.peer import after, first, hang, status
 from support.pawl import tasks_of, verdict
+
+
+SEED = random.SystemRandom().randrange(2**32)
 
 
 def answering(value):
@@ -315,6 +319,59 @@ class RunTimes(Case):
         self.assertEqual(done["status"], "cancelled")
         self.assertGreater(time.monotonic() - began, 0.9)
         self.assertEqual(jobs_of(done["attempts"][-1])["always"], "cancelled")
+
+
+class Everything(Case):
+    def test_random_kills_repeat_nothing_but_what_was_in_flight(self):
+        print(f"\n    seed of the kills: {SEED}", flush=True)
+        dice = random.Random(SEED)
+        for path in ("/plan", "/unit", "/bad", "/sum", "/tell", "/sweep"):
+            self.peer.on(path, after(0.05, status(500) if path == "/bad" else answering([{"n": 1}, {"n": 2}, {"n": 3}])))
+        tag = {"http_json": {"run": "${{ run.number }}", "n": "${{ matrix.n }}"}}
+        run_only = {"http_json": {"run": "${{ run.number }}"}}
+        self.apply("everything", **NEVER_POISON, keep_going=True, concurrency={"group": "g", "limit": 3},
+                   on_failure=[http("tell", self.url("tell"), **run_only)],
+                   always=[http("sweep", self.url("sweep"), **run_only)],
+                   jobs={"plan": {"tasks": [http("plan", self.url("plan"), **run_only,
+                                                 outputs={"list": "response.json.data"})]},
+                         "each": {"needs": "plan", "max-parallel": 2,
+                                  "matrix": "${{ jobs.plan.tasks.plan.outputs.list }}",
+                                  "tasks": [http("unit", self.url("unit"), **tag), {"id": "pause", "wait": "100ms"},
+                                            http("bad", self.url("bad"), **tag, continue_on_error=True)]},
+                         "sum": {"needs": "each", "tasks": [http("sum", self.url("sum"), **run_only),
+                                                            {"id": "end", "run": "exit 1"}]}})
+        runs = [self.server.start_run("everything")["id"] for _ in range(6)]
+        kills = []
+        for _ in range(8):
+            time.sleep(dice.uniform(0, 0.3))  # the moment of the kill is what is tested
+            self.server.kill()
+            kills.append(time.monotonic())
+            self.server.start()
+        finished = [self.server.wait_run(run) for run in runs]
+        self.assertEqual({(run["status"], run["error"]["code"]) for run in finished}, {("failed", "task_failed")})
+
+        works = {}
+        for call in self.peer.calls:
+            body = call.json
+            works.setdefault((body["run"], call.path, body.get("n")), []).append(call)
+        self.assertEqual(len(works), 6 * (1 + 3 + 3 + 1 + 1 + 1))
+        for work, calls in works.items():
+            self.assertEqual(len({call.key for call in calls}), 1, work)
+            for earlier, later in zip(calls, calls[1:]):
+                self.assertTrue(any(earlier.at <= kill <= later.at for kill in kills), f"{work} twice without a kill")
+        self.assertEqual(len({calls[0].key for calls in works.values()}), len(works), "no two share a key")
+        for run in finished:
+            order = ["/plan", "/unit", "/bad", "/sum"]
+            last = {path: max(call.at for work, calls in works.items() if work[:2] == (run["number"], path)
+                              for call in calls) for path in order}
+            first_call = {path: min(call.at for work, calls in works.items() if work[:2] == (run["number"], path)
+                                    for call in calls) for path in order}
+            self.assertLess(last["/plan"], first_call["/unit"])
+            self.assertLess(last["/bad"], first_call["/sum"])
+            for n in (1, 2, 3):
+                self.assertLess(works[run["number"], "/unit", n][-1].at, works[run["number"], "/bad", n][0].at)
+            self.assertEqual([task["status"] for attempt in run["attempts"] for task in tasks_of(attempt).values()
+                              if task["status"] in ("pending", "running", "waiting")], [])
 
 
 if __name__ == "__main__":
