@@ -86,24 +86,6 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   }
 }
 
-// The members of an object, sorted, as the key of an instance: db=x,os=a.
-std::string instance_key(const Json& values) {
-  std::map<std::string_view, const Json*> sorted;
-  for (const auto& member : values.get_object())
-    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
-  std::string key;
-  for (const auto& [name, value] : sorted) {
-    if (!key.empty()) key += ',';
-    key += name;
-    key += '=';
-    if (value->is_string())
-      key += as_view(*value);
-    else
-      append_json(key, *value);
-  }
-  return key;
-}
-
 class Apply {
  public:
   Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan)
@@ -505,6 +487,23 @@ class Apply {
 };
 
 }  // namespace
+
+std::string instance_key(const Json& values) {
+  std::map<std::string_view, const Json*> sorted;
+  for (const auto& member : values.get_object())
+    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
+  std::string key;
+  for (const auto& [name, value] : sorted) {
+    if (!key.empty()) key += ',';
+    key += name;
+    key += '=';
+    if (value->is_string())
+      key += as_view(*value);
+    else
+      append_json(key, *value);
+  }
+  return key;
+}
 
 Result<void> apply(RunState& state, const Change& change, Instant at, const std::shared_ptr<const Plan>& new_plan) {
   return std::visit(Apply(state, at, new_plan), change);

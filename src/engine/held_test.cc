@@ -135,6 +135,23 @@ jobs: {j: {tasks: [{id: ask, approval: {message: '${{ inputs.text }}'}}]}}
   EXPECT_EQ(world.task("ask").message, std::string(16 * 1024, 'x') + "…");
 }
 
+TEST(Reserved, AlwaysCanAskWhetherTheRunWasCancelled) {
+  TestWorld world(R"(
+name: w
+always: [{id: told, if: cancelled(), run: 'true'}, {id: sweep, run: 'true'}]
+jobs: {j: {tasks: [{id: a, approval: true}]}}
+)");
+  world.start();
+  ASSERT_TRUE(world.cancel());
+  EXPECT_EQ(world.task_is("told"), "running");
+  world.finish("told");
+  world.finish("sweep");
+  EXPECT_EQ(world.run().status, RunStatus::cancelled);
+  world.start();
+  ASSERT_TRUE(world.answer("j", "a", Answered::approved));
+  EXPECT_EQ(world.task_is("told"), "skipped/condition");
+}
+
 TEST(Cancel, OfARunThatWaitsForItsTurnLeavesNothingToOffer) {
   TestWorld world("name: w\nalways: [{id: sweep, run: 'true'}]\njobs: {j: {tasks: [{id: a, run: 'true'}]}}");
   const RunId first = world.start();

@@ -110,6 +110,20 @@ class Matrix(Case):
         self.assertEqual(jobs_of(self.server.wait_run(empty, "success")["attempts"][0])["each"], "skipped/condition")
 
 
+    def test_a_list_that_cannot_be_is_the_runs_failure_and_not_the_servers(self):
+        self.apply("given", inputs={"list": {"type": "list"}}, jobs={
+            "each": {"matrix": "${{ inputs.list }}", "tasks": [http("call", self.url("call"))]}})
+        for given in ([{"n": 1}, {"n": "1"}], [{"a": "1,b=2"}, {"a": "1", "b": "2"}], [{"n": "x" * 70_000}],
+                      ["text"], [{}], [None]):
+            run = self.server.wait_run(self.server.start_run("given", {"list": given})["id"])
+            self.assertEqual((run["status"], run["attempts"][0]["job_runs"][0]["error"]["code"]),
+                             ("failed", "matrix_error"))
+        self.assertEqual(self.calls("/call"), 0)
+        odd = [{"to": "a/b"}, {"to": "../../.."}, {"to": "."}, {"to": "a\nb"}, {"to": {"x": [1]}}, {"to": None}, {"../x": ""}]
+        run = self.server.wait_run(self.server.start_run("given", {"list": odd})["id"])
+        self.assertEqual((run["status"], self.calls("/call")), ("success", len(odd)))
+
+
 class Groups(Case):
     def test_runs_of_a_group_come_one_after_the_other_in_their_order_over_kill_9(self):
         gates = [Gate(), Gate(), Gate()]

@@ -103,6 +103,25 @@ class Approvals(Case):
         self.waiting_for(queued, "approval")
 
 
+    def test_each_instance_of_a_matrix_asks_for_itself_whatever_it_is_called(self):
+        run = self.begin("each", jobs={"deploy": {
+            "matrix": {"to": ["a/b", "일 2", "c]/gate"]},
+            "tasks": [approval("gate", message="To ${{ matrix.to }}?"),
+                      http("go", self.url("go"), http_json={"to": "${{ matrix.to }}"})]}})
+        self.waiting_for(run, "approval")
+        self.crash()
+        self.answer(run, "deploy[to=a/b]/gate", "approve")
+        self.peer.wait_calls("/go")
+        self.refused(409, "not_waiting", self.answer, run, "deploy[to=a/b]/gate", "reject")
+        self.assertEqual(self.server.cli("approve", "each#1", "deploy[to=일 2]/gate").returncode, 0)
+        self.assertEqual(self.server.cli("approve", "each#1", "deploy[to=c]/gate]/gate").returncode, 0)
+        self.server.wait_run(run, "success")
+        self.assertEqual([body["to"] for body in self.bodies("/go")], ["a/b", "일 2", "c]/gate"])
+        self.assertEqual(self.server.cli("rerun", "each#1", "--from", "deploy[to=c]/gate]/go").returncode, 0)
+        self.server.wait_run(run, "success")
+        self.assertEqual(self.bodies("/go")[3:], [{"to": "c]/gate"}])
+
+
 class Waits(Case):
     def threads(self):
         return len(os.listdir(f"/proc/{self.server.process.pid}/task"))
