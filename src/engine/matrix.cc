@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "engine/fold.h"
 #include "engine/step.h"
@@ -112,8 +113,8 @@ bool expand_job(Step& step, int job) {
 void advance_instances(Step& step, int job) {
   RunState& s = step.s;
   const Job& definition = *step.plan(job).job;
-  // Instances may be added to `jobs` only before this, so that positions and references stay.
-  const std::vector<int> instances = step.job(job).instances;
+  // Nothing below makes another list, so its elements stay where they are. A copy for each result would be quadratic.
+  const std::span<const int> instances = step.job(job).instances;
   for (;;) {
     if (step.broken() || step.job(job).status != WorkStatus::running) return;
     JobProgress& progress = step.progress(job);
