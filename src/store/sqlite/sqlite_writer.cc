@@ -11,8 +11,6 @@
 namespace pawl::store {
 namespace {
 
-// Pages in the WAL from which on it is copied into the database, and copied again if readers were in the way.
-constexpr int checkpoint_every = 4000;
 // Pages from which on new readers are held up for a moment, so that the WAL can start again from its beginning:
 // readers that overlap without a pause would otherwise let it grow for ever.
 constexpr int patience_ends_at = 32'000;
@@ -25,14 +23,13 @@ Error described(Error error, const std::string& what) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteWriter>> SqliteWriter::make(std::unique_ptr<Connection> connection) {
-  std::unique_ptr<SqliteWriter> writer(new SqliteWriter(std::move(connection)));
+Result<std::unique_ptr<SqliteWriter>> SqliteWriter::make(std::unique_ptr<Connection> connection, int checkpoint_pages) {
+  std::unique_ptr<SqliteWriter> writer(new SqliteWriter(std::move(connection), checkpoint_pages));
   if (auto ready = writer->prepare(); !ready) return std::unexpected(ready.error());
   return writer;
 }
 
 Result<void> SqliteWriter::prepare() {
-  checkpoint_at_ = checkpoint_every;
   // Checkpoints are made by commit() itself, which has to know when one of them fails.
   if (auto set = connection_->execute("PRAGMA wal_autocheckpoint = 0"); !set) return set;
   sqlite3_wal_hook(
@@ -241,7 +238,7 @@ Result<void> SqliteWriter::update_run(const Run& run) {
 // an I/O error nobody knows what the file holds, so that the next commit must not build on it.
 void SqliteWriter::checkpoint_if_due() {
   // Fewer pages than before: the WAL has started again. Until it does, pages that were copied are still counted.
-  if (wal_pages_ < wal_pages_before_) checkpoint_at_ = checkpoint_every;
+  if (wal_pages_ < wal_pages_before_) checkpoint_at_ = checkpoint_every_;
   wal_pages_before_ = wal_pages_;
   if (wal_pages_ < checkpoint_at_) return;
   sqlite3* const db = connection_->handle();
@@ -252,7 +249,7 @@ void SqliteWriter::checkpoint_if_due() {
   }
   const int code = sqlite3_wal_checkpoint_v2(db, nullptr, mode, nullptr, nullptr);
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(db, busy_ms);
-  checkpoint_at_ = wal_pages_ + checkpoint_every;
+  checkpoint_at_ = wal_pages_ + checkpoint_every_;
   if (code == SQLITE_OK) return;
   const Error error = sqlite_error(db, code).error();
   if (error.code != Code::overloaded) break_down(described(error, "checkpoint"));

@@ -16,8 +16,9 @@ namespace pawl::store {
 
 class SqliteWriter {
  public:
-  // Takes a connection whose schema is the newest. Error: corrupt if that schema lacks something.
-  static Result<std::unique_ptr<SqliteWriter>> make(std::unique_ptr<Connection> connection);
+  // Takes a connection whose schema is the newest. From so many pages in the WAL on it is copied into the database, and
+  // copied again if readers were in the way. Error: corrupt if that schema lacks something.
+  static Result<std::unique_ptr<SqliteWriter>> make(std::unique_ptr<Connection> connection, int checkpoint_pages);
   // Brings the WAL back into the file and removes it, unless an I/O error forbids to touch either.
   ~SqliteWriter();
 
@@ -32,7 +33,8 @@ class SqliteWriter {
     Statement *workflow, *version, *run, *values, *start_key, *update, *record, *heartbeat;
   };
 
-  explicit SqliteWriter(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  SqliteWriter(std::unique_ptr<Connection> connection, int checkpoint_pages)
+      : connection_(std::move(connection)), checkpoint_every_(checkpoint_pages), checkpoint_at_(checkpoint_pages) {}
   Result<void> prepare();
 
   template <class Work>
@@ -46,9 +48,10 @@ class SqliteWriter {
   std::unique_ptr<Connection> connection_;
   Statements sql_{};
   std::string inputs_, vars_, env_, error_;  // kept, so that their memory is used again
-  int wal_pages_ = 0;                        // as the last commit left it …
-  int wal_pages_before_ = 0;                 // … and the one before
-  int checkpoint_at_ = 0;                    // the number of pages at which the next one is due
+  int wal_pages_ = 0;  // as the last commit left it …
+  int wal_pages_before_ = 0;  // … and the one before
+  const int checkpoint_every_;
+  int checkpoint_at_;  // the number of pages at which the next one is due
   std::optional<std::string> broken_;  // why nothing may be committed any more
 };
 
