@@ -34,7 +34,7 @@ struct Who {
   Instant at{};
 };
 
-// A row of `runs`. Status, attempt, version, waits_for, due, error and the last two instants are the newest attempt's.
+// A row of `runs`. Status, attempt, version, waits_for, due, error and the last three instants are the newest attempt's.
 struct Run {
   RunId id;
   std::string workflow;
@@ -52,6 +52,7 @@ struct Run {
   FailurePtr error;
   Instant created_at{};
   std::optional<Instant> started_at, finished_at;
+  std::optional<Instant> expires_at;  // of a final run: when retention takes it; absent: never
   // Its place in a concurrency group.
   std::string group;  // empty: in none
   int group_limit = 1;
