@@ -391,7 +391,8 @@ Outcome<int> resume(Console& console, const Common& common, const ResumeOptions&
   const std::int64_t first_attempt = is_final(found->status) ? found->attempt + 1 : found->attempt;
   const auto log_end = (*engine)->logs().read(found->id, 0, [](store::LogFrame&&) { return true; });
   if (is_final(found->status))
-    if (const auto resumed = ask(**engine, ResumeRequested{found->id, false, false, nullptr, asker(Trigger::resume)}); !resumed)
+    if (const auto resumed = ask(**engine, ResumeRequested{found->id, false, false, nullptr, asker(Trigger::resume)});
+        !resumed)
       return std::unexpected(to_trouble(resumed.error()));
   Progress progress(console, **engine, found->id, choose(console, common, options.plain), first_attempt,
                     log_end.value_or(0));

@@ -36,7 +36,9 @@ struct Cleaner::Answers {
   // False: one was bad, or the stop came first.
   bool all_good(const std::stop_token& stop) {
     const std::stop_callback on_stop(stop, [this] {
-      { const MutexLock lock(mutex); }  // whoever has looked at the token already waits
+      {
+        const MutexLock lock(mutex);
+      }  // whoever has looked at the token already waits
       came.notify_all();
     });
     mutex.lock();
@@ -116,9 +118,8 @@ bool Cleaner::pass(store::Reader& reader, const std::stop_token& stop, bool& lef
         continue;
       }
       answers->expect();
-      const auto posted = inbox_.post(RemainsRemoved{run}, [answers](const Result<Answer>& answer) {
-        answers->take(answer.has_value());
-      });
+      const auto posted = inbox_.post(RemainsRemoved{run},
+                                      [answers](const Result<Answer>& answer) { answers->take(answer.has_value()); });
       if (!posted) answers->take(false);
       some = true;
     }

@@ -42,11 +42,11 @@ struct CoreOptions {
 struct Batch {
   struct Item {
     Event event;
-    Reply reply;                     // empty: nobody waits
+    Reply reply;  // empty: nobody waits
     engine::Decision decision;
     std::optional<RunId> run;
     std::optional<std::size_t> change;  // where in `changes` its own stand
-    int conflicts = 0;               // commits that this event's decisions have failed so far
+    int conflicts = 0;  // commits that this event's decisions have failed so far
   };
   std::vector<Item> items;
 

@@ -128,7 +128,8 @@ class Retention : public testing::Test {
   }
   static Result<Answer> resume(Node& node, RunId run, Instant now) {
     Result<Answer> told = fail(Code::internal, "not answered");
-    node.core.push(ResumeRequested{run, false, false, {}, {}}, [&](Result<Answer> answer) { told = std::move(answer); });
+    node.core.push(ResumeRequested{run, false, false, {}, {}},
+                   [&](Result<Answer> answer) { told = std::move(answer); });
     settle(node, now);
     return told;
   }
@@ -203,8 +204,10 @@ TEST_F(Retention, WhoAsksForARunBetweenItsDecisionAndItsCommitIsToldThatThereIsN
   ASSERT_EQ(taking.changes[0].gone, run);
   // Decided on top of it, before it is durable.
   Result<Answer> resumed, started;
-  node.core.push(ResumeRequested{run, false, false, {}, {}}, [&](Result<Answer> answer) { resumed = std::move(answer); });
-  node.core.push(RunRequested{"w", json::object{}, "k0", {}}, [&](Result<Answer> answer) { started = std::move(answer); });
+  node.core.push(ResumeRequested{run, false, false, {}, {}},
+                 [&](Result<Answer> answer) { resumed = std::move(answer); });
+  node.core.push(RunRequested{"w", json::object{}, "k0", {}},
+                 [&](Result<Answer> answer) { started = std::move(answer); });
   Batch next;
   node.core.decide(next, due, 100);
   ASSERT_TRUE(node.commit(taking.changes));

@@ -141,8 +141,8 @@ struct Process {
       outcome.end = Outcome::End::stopped;
       driver->finished({command.run, command.ref, command.try_number, outcome});
     };
-    driver = make_driver(options,
-                         Ports{store, runner, clock, rng, plans, nullptr, [this](const Error& e) { fatal.put(e); }, remains});
+    driver = make_driver(
+        options, Ports{store, runner, clock, rng, plans, nullptr, [this](const Error& e) { fatal.put(e); }, remains});
     EXPECT_TRUE(driver->start());
   }
 

@@ -68,7 +68,7 @@ TEST(Retention, WhatIsDueIsTakenWithAllThatIsOutside) {
 
 TEST(Retention, ARowIsEnoughToDecide) {
   View view;
-  Run& run = view.row.emplace();
+  auto& run = view.row.emplace();
   run.status = RunStatus::failed;
   run.expires_at = Instant{} + 1s;
   EXPECT_FALSE(decide(view, RetentionReached{run.id}, Instant{}, 0).changes.gone);

@@ -28,16 +28,16 @@ inline std::string describe(const RunState& state) {
   const auto value = [](const std::shared_ptr<const Json>& json) { return json ? to_text(*json) : "-"; };
   const Attempt& a = state.attempt;
   std::string text = fmt::format(
-      "seq {} at {} run {} {} {} attempt {} {} started {} finished {} expires {}\nstop {} {} {} {} noted {} done {} recoveries {} "
+      "seq {} at {} run {} {} {} attempt {} {} started {} finished {} expires {}\nstop {} {} {} {} noted {} done {} "
+      "recoveries {} "
       "ran {} "
       "since {}\nattempt {} version {} {} {} due {} by {} {} {} cancel {} {} {} {}\n",
       state.seq, to_us(state.last_at), to_string(state.run.status), to_string(state.run.waits_for), when(state.run.due),
       state.run.attempt, why(state.run.error), when(state.run.started_at), when(state.run.finished_at),
-      when(state.run.expires_at),
-      state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at), state.stop_noted,
-      state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since), a.number, a.version,
-      to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger), a.who.client, why(a.error),
-      a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
+      when(state.run.expires_at), state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at),
+      state.stop_noted, state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since),
+      a.number, a.version, to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger),
+      a.who.client, why(a.error), a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
   for (std::size_t j = 0; j < a.jobs.size(); ++j) {
     const JobRun& job = a.jobs[j];
     const JobProgress& progress = state.progress[j];

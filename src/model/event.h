@@ -130,9 +130,9 @@ struct RemainsRemoved {
   RunId run;
 };
 
-using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested,
-                           RerunRequested, AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached,
-                           RemainsRemoved>;
+using Event =
+    std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, RerunRequested,
+                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved>;
 
 // Answers to those who asked.
 struct WorkflowAccepted {

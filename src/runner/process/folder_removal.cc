@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "runner/process/descriptor.h"
 
@@ -109,14 +110,17 @@ class Removal {
   bool take_out(int folder, const char* name) {
     if (remove_plain(folder, name)) return true;
     if (error_ != ENOTEMPTY && error_ != EEXIST) return false;
-    // To give it another parent takes the right to write to it.
-    { const Descriptor writable = open_to_empty(folder, name); }
+    bool allowed = false;
     for (int tries = 0; tries < 1000; ++tries) {
       const std::string moved = fmt::format("removed-{}", ++moved_);
       if (::renameat(folder, name, top_, moved.c_str()) == 0) return true;
-      if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) break;  // what a task has called so
+      const int why = errno;
+      if (why == ENOTEMPTY || why == EEXIST || why == ENOTDIR) continue;  // a task has called something so
+      if (why != EACCES || std::exchange(allowed, true)) return keep(why);
+      // To give it another parent takes the right to write to it.
+      const Descriptor writable = open_to_empty(folder, name);
     }
-    return keep(errno);
+    return keep(EEXIST);
   }
 
   // What is no folder, or an empty one.

@@ -669,10 +669,8 @@ TYPED_TEST_P(StoreContract, RunsThatExpireComeInTheOrderOfTheirInstants) {
   RunRow later = an_expiring_run(1, 30);
   this->must_commit(adds(later), adds(an_expiring_run(2, 10)), adds(an_expiring_run(3, 20)), adds(a_run(4)),
                     adds(an_expiring_run(5, 10)));
-  const std::vector<Expiry> all{{day_one + 10s, run_id(2)},
-                                {day_one + 10s, run_id(5)},
-                                {day_one + 20s, run_id(3)},
-                                {day_one + 30s, run_id(1)}};
+  const std::vector<Expiry> all{
+      {day_one + 10s, run_id(2)}, {day_one + 10s, run_id(5)}, {day_one + 20s, run_id(3)}, {day_one + 30s, run_id(1)}};
   EXPECT_EQ(value(this->reader().expiring({}, 10)), all);
   EXPECT_EQ(value(this->reader().expiring({}, 2)), std::vector(all.begin(), all.begin() + 2));
   EXPECT_EQ(value(this->reader().expiring(all[0], 2)), std::vector(all.begin() + 1, all.begin() + 3));

@@ -79,7 +79,8 @@ class Changes {
     RunId run;
     std::vector<RecordRow> records;
   };
-  using Undo = std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat, GoneRun, ClearedRun>;
+  using Undo =
+      std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat, GoneRun, ClearedRun>;
 
   template <class... Args>
   static std::unexpected<Error> taken(fmt::format_string<Args...> what, Args&&... args) {

@@ -484,7 +484,8 @@ TEST_F(SqliteStore, NoPageNeedsASort) {
         "SELECT id FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') ORDER BY id",
         "SELECT id FROM runs INDEXED BY runs_expiring WHERE expires_us IS NOT NULL AND (expires_us, id) > (1, x'00') "
         "ORDER BY expires_us, id",
-        "DELETE FROM start_keys WHERE run = x'00'", "SELECT seq FROM events WHERE run = x'00' ORDER BY seq", "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
+        "DELETE FROM start_keys WHERE run = x'00'", "SELECT seq FROM events WHERE run = x'00' ORDER BY seq",
+        "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
     Statement* const plan = value(connection->prepared(std::string("EXPLAIN QUERY PLAN ") + query));
     ASSERT_NE(plan, nullptr) << query;
     Running rows(*plan);
@@ -532,7 +533,8 @@ TEST_F(SqliteStore, WhatWasTakenGoesBackToTheFileSystem) {
   const auto store = open();
   const std::string body(100'000, 'b');
   for (int n = 1; n <= 200; ++n)
-    ASSERT_TRUE(commit(*store, adds(contract::an_expiring_run(n, n)), adds(a_record(run_id(n), 1, body))));
+    ASSERT_TRUE(commit(*store, adds(contract::an_expiring_run(n, n))) &&
+                commit(*store, adds(a_record(run_id(n), 1, body))));
   for (int n = 1; n <= 200; ++n) ASSERT_TRUE(commit(*store, contract::takes(run_id(n))));
   const auto reader = value(store->reader());
   for (int passes = 0; passes < 100; ++passes) {

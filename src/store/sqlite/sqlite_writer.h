@@ -30,8 +30,8 @@ class SqliteWriter {
   struct Statements {
     Statement *begin, *commit, *rollback;
     Statement *workflow, *version, *run, *values, *start_key, *update, *record, *heartbeat;
-    Statement *find_run, *drop_run, *drop_values, *drop_start_keys, *raise_number, *mark, *unmark, *any_mark, *is_marked,
-        *drop_records, *free_pages, *pages;
+    Statement *find_run, *drop_run, *drop_values, *drop_start_keys, *raise_number, *mark, *unmark, *any_mark,
+        *is_marked, *drop_records, *free_pages, *pages;
   };
 
   explicit SqliteWriter(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
