@@ -71,7 +71,9 @@ Result<void> build(const std::string& path) {
     if (!connection) return std::unexpected(connection.error());
     (*connection)->tidy_on_close();
     const std::string header = fmt::format(
-        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA application_id = {}", application_id);
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+        "PRAGMA application_id = {}",
+        application_id);
     if (auto set = (*connection)->execute(header.c_str()); !set) return set;
     if (auto built = migrate(**connection, migrations()); !built) return built;
     if (auto set = (*connection)->execute("PRAGMA journal_mode = WAL"); !set) return set;

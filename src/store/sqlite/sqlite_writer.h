@@ -31,6 +31,8 @@ class SqliteWriter {
   struct Statements {
     Statement *begin, *commit, *rollback;
     Statement *workflow, *version, *run, *values, *start_key, *update, *record, *heartbeat;
+    Statement *find_run, *drop_run, *drop_values, *drop_start_keys, *raise_number, *mark, *unmark, *any_mark,
+        *is_marked, *drop_records, *free_pages, *pages;
   };
 
   SqliteWriter(std::unique_ptr<Connection> connection, int checkpoint_pages)
@@ -42,6 +44,10 @@ class SqliteWriter {
   Result<void> apply(const Changeset& change);
   Result<void> insert_run(const Run& run);
   Result<void> update_run(const Run& run);
+  Result<void> take_run(RunId id);
+  Result<void> clear_run(RunId id);
+  Result<bool> give_pages_back();
+  Result<std::int64_t> number(Statement& query);
   void checkpoint_if_due();
   void break_down(const Error& error);
 
@@ -52,6 +58,8 @@ class SqliteWriter {
   int wal_pages_before_ = 0;  // … and the one before
   const int checkpoint_every_;
   int checkpoint_at_;  // the number of pages at which the next one is due
+  bool gives_pages_back_ = false;  // the file was made so (docs/formats/sqlite.md)
+  bool shrunk_ = false;  // the database; the file shrinks with the next checkpoint
   std::optional<std::string> broken_;  // why nothing may be committed any more
 };
 
