@@ -128,9 +128,9 @@ Result<Answer> ask(LocalEngine& engine, Event event) {
   }
 }
 
-std::string how_to_resume(RunId id, const Common& common) {
-  return "pawl resume " + to_string(id) + (common.data.empty() ? "" : " --data " + shell_word(common.data));
-}
+std::string place_of(const Common& common) { return common.data.empty() ? "" : " --data " + shell_word(common.data); }
+
+std::string how_to_resume(RunId id, const Common& common) { return "pawl resume " + to_string(id) + place_of(common); }
 
 // What may be typed to answer a question, and the event that it makes.
 struct Choice {
@@ -149,13 +149,6 @@ std::string wording(const Question& question) {
   if (!question.approval)
     return fmt::format("{} was cut off while it ran: is it done, shall it run again, or fail? [done/rerun/fail]", task);
   return fmt::format("approve {}{}? [y/n]", task, question.text.empty() ? "" : " (" + question.text + ")");
-}
-
-std::string command_to_answer(const Question& question, RunId id, const Common& common) {
-  const std::string task = shell_word(question.job + '/' + question.task);
-  const std::string place = common.data.empty() ? "" : " --data " + shell_word(common.data);
-  return question.approval ? fmt::format("pawl approve {} {} [--reject]{}", to_string(id), task, place)
-                           : fmt::format("pawl release {} {} done|rerun|fail{}", to_string(id), task, place);
 }
 
 // Somebody at a terminal who can be asked.
@@ -190,7 +183,7 @@ Outcome<int> leave_to_people(const Common& common, LocalEngine& engine, RunId id
   progress.leave();
   std::string text = fmt::format("run {} waits for an answer and goes on with it:", to_string(id));
   for (const Question& question : open_questions(progress.run()))
-    text += "\n  " + command_to_answer(question, id, common);
+    text += fmt::format("\n  {}{}", answer_command(question, to_string(id)), place_of(common));
   return give_up(Exit::failed, "waits_for_answer", std::move(text), {{"run", to_string(id)}});
 }
 

@@ -10,7 +10,7 @@ namespace {
 constexpr int widest_name = 40;
 
 // Why it waits or was skipped, how often it was tried, what its title is.
-std::string remarks(const Json& work, std::string_view id) {
+std::string remarks(const Json& work, std::string_view id, Instant now) {
   std::vector<std::string> parts;
   if (const auto reason = words(work, "reason"); reason == "done")
     parts.push_back(fmt::format("done in attempt {}", find_int(work, "done_in_attempt").value_or(0)));
@@ -18,7 +18,7 @@ std::string remarks(const Json& work, std::string_view id) {
     parts.push_back(reason);
   if (const auto waits_for = words(work, "waits_for"); !waits_for.empty()) {
     const auto due = instant(work, "due");
-    parts.push_back("waits for " + waits_for + (due ? " until " + local_clock(*due) : ""));
+    parts.push_back("waits for " + waits_for + (due ? " until " + local_due(*due, now) : ""));
   }
   if (const auto message = words(work, "message"); !message.empty()) parts.push_back("“" + message + "”");
   if (const Json* response = find(work, "response"); response && response->is_object()) {
@@ -129,6 +129,12 @@ std::vector<Question> open_questions(const Json& run) {
   return questions;
 }
 
+std::string answer_command(const Question& question, std::string_view run) {
+  const std::string task = shell_word(printable(question.job + '/' + question.task));
+  return question.approval ? fmt::format("pawl approve {} {} [--reject]", shell_word(run), task)
+                           : fmt::format("pawl release {} {} done|rerun|fail", shell_word(run), task);
+}
+
 bool waits_for_people_alone(const Json& run) {
   const Json* const attempt = newest_attempt(run);
   if (find_string(run, "status") != "waiting" || !attempt) return false;
@@ -165,7 +171,7 @@ std::vector<std::string> attempt_tree(const Console& console, const Json& attemp
     const std::string status = words(*row.work, "status");
     const Mark sign = mark(console, status);
     std::string rest = fmt::format("{}  {:<9}  {:<7}  {}", pad(fit(console, row.id, widest_name), names - row.indent),
-                                   status, duration_of(*row.work, now), remarks(*row.work, row.id));
+                                   status, duration_of(*row.work, now), remarks(*row.work, row.id, now));
     rest.erase(rest.find_last_not_of(' ') + 1);
     if (width > 0) rest = fit(console, rest, width - row.indent - 3);
     lines.push_back(indent + console.paint(sign.colour, sign.shape) + ' ' +
@@ -221,6 +227,8 @@ std::string run_page(const Console& console, const Json& run, Instant now) {
       for (const std::string& line : error_lines(*error, false)) page += "  " + line + '\n';
     for (const std::string& line : attempt_tree(console, attempt, now, 0, false)) page += line + '\n';
   }
+  for (const Question& question : open_questions(run))
+    page += fmt::format("\n{}\n", answer_command(question, name_of(run)));
   return page;
 }
 

@@ -37,6 +37,7 @@ struct Question {
   std::string text;  // what it is about; may be empty
 };
 std::vector<Question> open_questions(const Json& run);
+std::string answer_command(const Question& question, std::string_view run);
 // Whether nothing of the run goes on until somebody answers.
 bool waits_for_people_alone(const Json& run);
 

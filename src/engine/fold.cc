@@ -558,9 +558,13 @@ bool settle_row(RunState& state, Instant at) {
   }
   if (attempt.status != RunStatus::queued && !attempt.started_at) attempt.started_at = at;
 
+  const auto& retention = state.plan->workflow->retention;
+  std::optional<Instant> expires_at;
+  if (is_final(attempt.status) && attempt.finished_at && retention) expires_at = *attempt.finished_at + *retention;
+
   Run& run = state.run;
   if (run.status == attempt.status && run.waits_for == attempt.waits_for && run.due == attempt.due &&
-      run.attempt == attempt.number && run.error == attempt.error)
+      run.attempt == attempt.number && run.error == attempt.error && run.expires_at == expires_at)
     return false;
   run.status = attempt.status;
   run.waits_for = attempt.waits_for;
@@ -570,6 +574,7 @@ bool settle_row(RunState& state, Instant at) {
   run.error = attempt.error;
   if (!run.started_at) run.started_at = attempt.started_at;
   run.finished_at = attempt.finished_at;
+  run.expires_at = expires_at;
   return true;
 }
 

@@ -28,15 +28,16 @@ inline std::string describe(const RunState& state) {
   const auto value = [](const std::shared_ptr<const Json>& json) { return json ? to_text(*json) : "-"; };
   const Attempt& a = state.attempt;
   std::string text = fmt::format(
-      "seq {} at {} run {} {} {} attempt {} {} started {} finished {}\nstop {} {} {} {} noted {} done {} recoveries {} "
+      "seq {} at {} run {} {} {} attempt {} {} started {} finished {} expires {}\nstop {} {} {} {} noted {} done {} "
+      "recoveries {} "
       "ran {} "
       "since {}\nattempt {} version {} {} {} due {} by {} {} {} cancel {} {} {} {}\n",
       state.seq, to_us(state.last_at), to_string(state.run.status), to_string(state.run.waits_for), when(state.run.due),
       state.run.attempt, why(state.run.error), when(state.run.started_at), when(state.run.finished_at),
-      state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at), state.stop_noted,
-      state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since), a.number, a.version,
-      to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger), a.who.client, why(a.error),
-      a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
+      when(state.run.expires_at), state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at),
+      state.stop_noted, state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since),
+      a.number, a.version, to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger),
+      a.who.client, why(a.error), a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
   for (std::size_t j = 0; j < a.jobs.size(); ++j) {
     const JobRun& job = a.jobs[j];
     const JobProgress& progress = state.progress[j];
@@ -122,6 +123,8 @@ class TestWorld {
   Limits limits;
   std::vector<StartTask> started;  // all that ever were, oldest first
   std::vector<StopTask> stopped;
+  std::vector<RunId> forgotten;
+  Changeset last_changes;  // of the newest decision
   std::optional<Record> last;  // record of the newest decision, if it made one
 
   // Starts a run, which the calls below are about until another is started or chosen.
@@ -144,6 +147,7 @@ class TestWorld {
     view.plan = plan_;
     view.last_number = static_cast<std::int64_t>(runs_.size());
     if (need.run) view.run = runs_.at(*need.run).live.get();
+    if (need.row) view.run = runs_.at(*need.row).live.get();
     if (const auto found = keys_.find(need.start_key); !need.start_key.empty() && found != keys_.end())
       view.start_key = found->second;
     Decision decision = decide(view, event, now, ++seed_);
@@ -155,6 +159,7 @@ class TestWorld {
       runs_[id_].live = std::move(decision.created);
     }
     last = decision.record;
+    last_changes = decision.changes;
     if (decision.changes.record) {
       Kept& kept = runs_.at(decision.changes.record->run);
       kept.records.push_back(*decision.changes.record);
@@ -163,8 +168,10 @@ class TestWorld {
     for (Command& command : decision.commands) {
       if (auto* start = std::get_if<StartTask>(&command))
         started.push_back(std::move(*start));
+      else if (auto* stop = std::get_if<StopTask>(&command))
+        stopped.push_back(std::move(*stop));
       else
-        stopped.push_back(std::get<StopTask>(command));
+        forgotten.push_back(std::get<ForgetRun>(command).run);
     }
     for (const Event& event_of_it : decision.follow_ups) EXPECT_TRUE(ask(event_of_it));
     return std::move(decision.answer);
