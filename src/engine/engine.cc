@@ -132,7 +132,7 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   step.emit(AttemptStarted{1, view.plan->version, run.who, {}, {}, {}, {}}, view.plan);
   if (!step.broken() && admit(step)) begin_attempt(step);
   step.finish();
-  if (!decision.broken.empty()) return decision;
+  if (!decision.broken.empty()) return refuse(Code::internal, "the run cannot begin: " + decision.broken, "run_broken");
   decision.changes.new_run = state->run;
   if (!event.key.empty()) decision.changes.start_key = StartKey{event.workflow, event.key, hash, run.id, now};
   decision.answer = RunAccepted{run.id, run.number, run.workflow, false};

@@ -86,24 +86,6 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   }
 }
 
-// The members of an object, sorted, as the key of an instance: db=x,os=a.
-std::string instance_key(const Json& values) {
-  std::map<std::string_view, const Json*> sorted;
-  for (const auto& member : values.get_object())
-    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
-  std::string key;
-  for (const auto& [name, value] : sorted) {
-    if (!key.empty()) key += ',';
-    key += name;
-    key += '=';
-    if (value->is_string())
-      key += as_view(*value);
-    else
-      append_json(key, *value);
-  }
-  return key;
-}
-
 class Apply {
  public:
   Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan)
@@ -162,7 +144,11 @@ class Apply {
 
   Applied operator()(const AttemptInterrupted& change) {
     if (is_final(s_.attempt.status)) return broken("a final attempt cannot be interrupted");
-    carry_over_interruption(s_);
+    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
+    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
+    if (change.counted) ++s_.counted_recoveries;
+    const Recover& policy = s_.plan->workflow->recover;
+    carry_over_interruption(s_, policy.then_hold && s_.counted_recoveries > policy.max);
     const auto error = std::make_shared<const Failure>(Failure{"interrupted", change.message, nullptr});
     for (JobRun& job : s_.attempt.jobs) {
       if (is_final(job.status)) continue;
@@ -196,9 +182,6 @@ class Apply {
       s_.ran += std::max(Duration{}, change.last_life - *s_.running_since);
       s_.running_since.reset();
     }
-    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
-    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
-    if (change.counted) ++s_.counted_recoveries;
     return {};
   }
 
@@ -504,6 +487,23 @@ class Apply {
 };
 
 }  // namespace
+
+std::string instance_key(const Json& values) {
+  std::map<std::string_view, const Json*> sorted;
+  for (const auto& member : values.get_object())
+    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
+  std::string key;
+  for (const auto& [name, value] : sorted) {
+    if (!key.empty()) key += ',';
+    key += name;
+    key += '=';
+    if (value->is_string())
+      key += as_view(*value);
+    else
+      append_json(key, *value);
+  }
+  return key;
+}
 
 Result<void> apply(RunState& state, const Change& change, Instant at, const std::shared_ptr<const Plan>& new_plan) {
   return std::visit(Apply(state, at, new_plan), change);

@@ -103,15 +103,20 @@ inline Outcome is_stopped() {
 
 class TestWorld {
  public:
-  explicit TestWorld(std::string_view yaml) {
+  explicit TestWorld(std::string_view yaml) { change(yaml); }
+
+  // The workflow's next version; runs that are there keep theirs.
+  void change(std::string_view yaml) {
     auto parsed = definition::parse(yaml);
     if (!parsed) {
       ADD_FAILURE() << definition::to_text(parsed.error().front(), "test");
       std::abort();
     }
-    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), 1);
+    const int version = plan_ ? plan_->version + 1 : 1;
+    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), version);
     EXPECT_TRUE(compiled);
     plan_ = *compiled;
+    versions_[version] = plan_;
   }
 
   Instant now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23)};
@@ -138,7 +143,7 @@ class TestWorld {
     View view;
     view.limits = &limits;
     view.environment = &environment_;
-    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = 1};
+    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = plan_->version};
     view.plan = plan_;
     view.last_number = static_cast<std::int64_t>(runs_.size());
     if (need.run) view.run = runs_.at(*need.run).live.get();
@@ -217,6 +222,10 @@ class TestWorld {
   }
   Result<Answer> cancel() { return ask(CancelRequested{id_, {}}); }
   Result<Answer> resume() { return ask(ResumeRequested{id_, false, false, nullptr, {}}); }
+  Result<Answer> resume_with_current(bool force = false) { return resume_with_current(force, run().inputs); }
+  Result<Answer> resume_with_current(bool force, Json inputs) {
+    return ask(ResumeRequested{id_, true, force, std::move(inputs), {}});
+  }
 
   // Time goes by; whatever is due in it is looked at when it is.
   void pass(Duration time) {
@@ -247,14 +256,21 @@ class TestWorld {
   const Attempt& attempt() const { return live().attempt; }
   const JobRun& job(std::string_view id) const { return live().attempt.jobs[position(id)]; }
   const TaskRun& task(std::string_view id) const {
-    for (std::size_t j = 0; j < plan_->jobs.size(); ++j)
-      if (const auto found = plan_->jobs[j].task_index.find(id); found != plan_->jobs[j].task_index.end())
+    const auto& jobs = live().plan->jobs;
+    for (std::size_t j = 0; j < jobs.size(); ++j)
+      if (const auto found = jobs[j].task_index.find(id); found != jobs[j].task_index.end())
         return live().attempt.jobs[j].tasks[static_cast<std::size_t>(found->second)];
     ADD_FAILURE() << "no task " << id;
     std::abort();
   }
+  // The run of a job or instance, `test[os=a]`; nullptr: there is none in this attempt.
+  const JobRun* job_named(std::string_view name) const {
+    for (std::size_t j = 0; j < attempt().jobs.size(); ++j)
+      if (live().job_name(static_cast<int>(j)) == name) return &attempt().jobs[j];
+    return nullptr;
+  }
   std::size_t position(std::string_view job) const {
-    return static_cast<std::size_t>(plan_->job_index.find(job)->second);
+    return static_cast<std::size_t>(live().plan->job_index.find(job)->second);
   }
   std::size_t records() const { return runs_.at(id_).records.size(); }
   std::vector<RecordRow>& stored() { return runs_.at(id_).records; }
@@ -282,8 +298,9 @@ class TestWorld {
 
   RunState folded(RunId id, bool keep_past = false) const {
     const Kept& kept = runs_.at(id);
-    auto state =
-        fold(kept.created, [&](int) -> Result<std::shared_ptr<const Plan>> { return plan_; }, kept.records, keep_past);
+    auto state = fold(
+        kept.created, [&](int version) -> Result<std::shared_ptr<const Plan>> { return versions_.at(version); },
+        kept.records, keep_past);
     if (!state) {
       ADD_FAILURE() << state.error().message;
       std::abort();
@@ -291,7 +308,8 @@ class TestWorld {
     return std::move(*state);
   }
 
-  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const Plan> plan_;  // of the newest version
+  std::map<int, std::shared_ptr<const Plan>> versions_;
   Json environment_ = json::object{};
   std::map<RunId, Kept> runs_;
   std::map<std::string, StartKey> keys_;
