@@ -71,7 +71,7 @@ Result<void> build(const std::string& path) {
     if (!connection) return std::unexpected(connection.error());
     (*connection)->tidy_on_close();
     const std::string header = fmt::format(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA auto_vacuum = INCREMENTAL;"
         "PRAGMA application_id = {}",
         application_id);
     if (auto set = (*connection)->execute(header.c_str()); !set) return set;
