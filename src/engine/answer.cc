@@ -69,6 +69,8 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
   response.who.at = step.now;
   step.emit(TaskAnswered{ref, std::move(response)});
   if (step.broken()) return Answer{};
+  // Nothing of a held attempt starts: its jobs go on from here when it begins.
+  const bool held = s.held();
   switch (said) {
     case Answered::approved: {
       json::object values{{"approved_by", event.response.who.user}, {"comment", event.response.comment}};
@@ -86,14 +88,18 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
                failure("interrupted", "interrupted while it ran, and released as failed"));
       break;
     case Answered::rerun:
-      if (start_task(step, ref)) {
+      if (held) {
+        step.emit(TaskWaits{ref, WaitsFor::limit, std::nullopt, {}});
+      } else if (start_task(step, ref)) {
         settle(step);
         return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
       }
       break;
   }
-  advance(step, job);
-  settle(step);
+  if (!held) {
+    advance(step, job);
+    settle(step);
+  }
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
 }
 

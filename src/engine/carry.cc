@@ -1,5 +1,9 @@
 #include "engine/carry.h"
 
+#include <algorithm>
+
+#include "base/planted.h"
+
 namespace pawl::engine {
 namespace {
 
@@ -40,7 +44,7 @@ void begin_again(TaskRun& task) {
 }
 // The recorded result is thrown away: new key, new now(), new budget.
 void new_generation(TaskRun& task) {
-  if (task.last_try > 0 || task.generation_started) ++task.generation;
+  if (task.generation_started) ++task.generation;  // else nothing has been done under its name yet
   begin_again(task);
   task.generation_started.reset();
   task.failed_tries = 0;
@@ -78,8 +82,9 @@ std::vector<int> in_order_of_needs(const Plan& plan) {
 
 // The tasks of a job, or of one instance, of another version: those of the same explicit id with what they hold; those
 // that only share a name begin a new generation, because the name may mean other work now.
-std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now) {
-  std::vector<TaskRun> tasks(now.tasks.size());
+std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now,
+                                 const TaskRun& unknown) {
+  std::vector<TaskRun> tasks(now.tasks.size(), unknown);
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     const auto found = before.task_index.find(now.tasks[t].task->id);
     if (found == before.task_index.end()) continue;
@@ -92,8 +97,11 @@ std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan&
 
 std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
   const Plan& before = *state.plan;
+  TaskRun unknown;
+  unknown.generation = state.attempt.number + 1;
   std::vector<JobRun> jobs = fresh_jobs(now);
   for (std::size_t j = 0; j < now.jobs.size(); ++j) {
+    std::ranges::fill(jobs[j].tasks, unknown);
     const auto found = before.job_index.find(now.jobs[j].job->id);
     if (found == before.job_index.end()) continue;
     const JobRun& old = state.attempt.jobs[at_index(found->second)];
@@ -101,7 +109,7 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
     const bool both_plain = !old_plan.job->matrix && !now.jobs[j].job->matrix;
     const bool both_many = old_plan.job->matrix && now.jobs[j].job->matrix;
     if (both_plain) {
-      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j]);
+      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j], unknown);
       jobs[j] = old;
       jobs[j].tasks = std::move(tasks);
     } else if (both_many) {
@@ -110,7 +118,10 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
         if (instance.of != found->second) continue;
         JobRun kept = instance;
         kept.of = static_cast<int>(j);
-        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j]);
+        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j], unknown);
+        // Done as a whole only if all that it now consists of is.
+        if (!std::ranges::all_of(kept.tasks, [](const TaskRun& task) { return is_final(task.status); }))
+          begin_again(kept);
         jobs.push_back(std::move(kept));
       }
     }
@@ -130,6 +141,12 @@ std::vector<JobRun> fresh_jobs(const Plan& plan) {
   return jobs;
 }
 
+TaskRun unknown_task(const RunState& state, int attempt) {
+  TaskRun task;
+  if (state.other_version) task.generation = attempt;
+  return task;
+}
+
 bool is_done(const TaskRun& task) {
   return task.status == WorkStatus::success || (task.status == WorkStatus::skipped && task.reason == SkipReason::done);
 }
@@ -147,6 +164,9 @@ void carry_over_interruption(RunState& state) {
   state.carried_cut_off.clear();
   state.carried_progress.assign(next.jobs.size(), JobProgress{});
   const int number = state.attempt.number;
+  // What is to wait for a person is not thrown away before one has spoken.
+  const Recover& policy = state.plan->workflow->recover;
+  const bool holds = policy.then_hold && state.counted_recoveries > policy.max;
   for (std::size_t j = 0; j < next.jobs.size(); ++j) {
     JobRun& job = next.jobs[j];
     if (is_final(job.status)) {
@@ -157,7 +177,13 @@ void carry_over_interruption(RunState& state) {
     const bool begun = job.status == WorkStatus::running || state.progress[j].condition_held;
     state.carried_progress[j].condition_held = begun;
     begin_again(job);
-    const bool whole = begun && state.job_plan(static_cast<int>(j)).job->resume == ResumeAt::job;
+    const auto in_job = [&](const std::set<TaskRef>& tasks) {
+      const auto first = tasks.lower_bound({static_cast<int>(j), 0});
+      return first != tasks.end() && first->job == static_cast<int>(j);
+    };
+    // A job that only waits was not cut off: its due times, questions and held tasks stay.
+    const bool whole = begun && !holds && state.job_plan(static_cast<int>(j)).job->resume == ResumeAt::job &&
+                       (in_job(state.in_flight) || in_job(state.cut_off));
     for (std::size_t t = 0; t < job.tasks.size(); ++t) {
       TaskRun& task = job.tasks[t];
       const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
@@ -168,6 +194,7 @@ void carry_over_interruption(RunState& state) {
       } else if (task.status == WorkStatus::waiting) {
         task.tries.clear();  // its due time stays
         task.started_at.reset();
+        if (planted(Planted::impatient_wait) && task.due) task.due = Instant{};
       } else {
         if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
         begin_again(task);

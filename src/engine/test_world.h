@@ -102,15 +102,19 @@ inline Outcome is_stopped() {
 
 class TestWorld {
  public:
-  explicit TestWorld(std::string_view yaml) {
+  explicit TestWorld(std::string_view yaml) { renew(yaml); }
+  // The next version of the workflow, for runs and resumes that follow.
+  void renew(std::string_view yaml) {
     auto parsed = definition::parse(yaml);
     if (!parsed) {
       ADD_FAILURE() << definition::to_text(parsed.error().front(), "test");
       std::abort();
     }
-    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), 1);
+    const int version = static_cast<int>(versions_.size()) + 1;
+    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), version);
     EXPECT_TRUE(compiled);
     plan_ = *compiled;
+    versions_[version] = plan_;
   }
 
   Instant now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23)};
@@ -135,7 +139,7 @@ class TestWorld {
     View view;
     view.limits = &limits;
     view.environment = &environment_;
-    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = 1};
+    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = plan_->version};
     view.plan = plan_;
     view.last_number = static_cast<std::int64_t>(runs_.size());
     if (need.run) view.run = runs_.at(*need.run).live.get();
@@ -210,6 +214,9 @@ class TestWorld {
   }
   Result<Answer> cancel() { return ask(CancelRequested{id_, {}}); }
   Result<Answer> resume() { return ask(ResumeRequested{id_, false, false, nullptr, {}}); }
+  Result<Answer> resume_with_current(bool force = false) {
+    return ask(ResumeRequested{id_, true, force, json::object{}, {}});
+  }
 
   // Time goes by; whatever is due in it is looked at when it is.
   void pass(Duration time) {
@@ -240,14 +247,15 @@ class TestWorld {
   const Attempt& attempt() const { return live().attempt; }
   const JobRun& job(std::string_view id) const { return live().attempt.jobs[position(id)]; }
   const TaskRun& task(std::string_view id) const {
-    for (std::size_t j = 0; j < plan_->jobs.size(); ++j)
-      if (const auto found = plan_->jobs[j].task_index.find(id); found != plan_->jobs[j].task_index.end())
+    const Plan& plan = *live().plan;
+    for (std::size_t j = 0; j < plan.jobs.size(); ++j)
+      if (const auto found = plan.jobs[j].task_index.find(id); found != plan.jobs[j].task_index.end())
         return live().attempt.jobs[j].tasks[static_cast<std::size_t>(found->second)];
     ADD_FAILURE() << "no task " << id;
     std::abort();
   }
   std::size_t position(std::string_view job) const {
-    return static_cast<std::size_t>(plan_->job_index.find(job)->second);
+    return static_cast<std::size_t>(live().plan->job_index.find(job)->second);
   }
   std::size_t records() const { return runs_.at(id_).records.size(); }
   std::vector<RecordRow>& stored() { return runs_.at(id_).records; }
@@ -275,8 +283,9 @@ class TestWorld {
 
   RunState folded(RunId id, bool keep_past = false) const {
     const Kept& kept = runs_.at(id);
-    auto state =
-        fold(kept.created, [&](int) -> Result<std::shared_ptr<const Plan>> { return plan_; }, kept.records, keep_past);
+    auto state = fold(
+        kept.created, [&](int version) -> Result<std::shared_ptr<const Plan>> { return versions_.at(version); },
+        kept.records, keep_past);
     if (!state) {
       ADD_FAILURE() << state.error().message;
       std::abort();
@@ -284,7 +293,8 @@ class TestWorld {
     return std::move(*state);
   }
 
-  std::shared_ptr<const Plan> plan_;
+  std::map<int, std::shared_ptr<const Plan>> versions_;
+  std::shared_ptr<const Plan> plan_;  // the newest
   Json environment_ = json::object{};
   std::map<RunId, Kept> runs_;
   std::map<std::string, StartKey> keys_;
