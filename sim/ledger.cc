@@ -104,8 +104,6 @@ void Ledger::look_before(Page& page, const Change& change, Instant at) {
   const engine::RunState& state = page.state;
   if (const auto* interrupted = std::get_if<AttemptInterrupted>(&change)) {
     for (const TaskRef ref : state.in_flight) {
-      const auto& job = *state.job_plan(ref.job).job;
-      if (job.resume == ResumeAt::job) continue;
       const OnCrash on_crash = state.plan_of(ref).task->on_crash;
       if (on_crash == OnCrash::hold) page.must_be_released.insert(work_name(state, ref));
       if (on_crash == OnCrash::fail) page.stays_failed.insert(work_name(state, ref));
