@@ -205,7 +205,8 @@ def python_stage(*paths):
 
 def simulator():
     counts = Counts()
-    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS)]), ("pawl_sim_planted", ["--planted"])):
+    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS)]), ("pawl_sim", ["--exhaustive"]),
+                            ("pawl_sim_planted", ["--planted"])):
         binary = next((path for path in BUILD.glob(f"release/**/{name}") if path.is_file()), None)
         counts.check(f"{name} {' '.join(arguments)}", binary is not None and run([binary, *arguments]))
         if binary is None:

@@ -81,7 +81,8 @@ void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), 
 
 bool Core::has_work(Instant now) const {
   if (not_before_ && now < *not_before_) return false;
-  if (!queue_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now)) return true;
+  if (!queue_.empty() || !unnoted_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now))
+    return true;
   if (sweep_is_due(now)) return true;
   const auto beat = next_beat();
   return beat && *beat <= now;
@@ -97,7 +98,7 @@ std::optional<Instant> Core::next_due() const {
   if (!draining_ && !timers_.empty()) due = timers_.begin()->first;
   if (const auto beat = next_beat(); beat && (!due || *beat < *due)) due = beat;
   if (const auto sweep = next_sweep(); sweep && (!due || *sweep < *due)) due = sweep;
-  if (!queue_.empty()) due = not_before_.value_or(Instant{});
+  if (!queue_.empty() || !unnoted_.empty()) due = not_before_.value_or(Instant{});
   if (due && not_before_ && *due < *not_before_) due = not_before_;
   return due;
 }
@@ -309,7 +310,11 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     const auto* finished = std::get_if<TaskFinished>(&waiting.event);
     // Cut off by us, not by a person: its recovery will say so.
     if (finished && finished->outcome.end == Outcome::End::stopped) {
-      if (const auto found = runs_.find(finished->run); found != runs_.end() && found->second.state)
+      const auto found = runs_.find(finished->run);
+      if (found == runs_.end()) return;
+      if (found->second.undecided > 0)
+        found->second.is_cut_off = true;  // read again now, it would lack what is under way
+      else
         forget(finished->run);
       return;
     }
@@ -362,9 +367,27 @@ void Core::offer_slots() {
   }
 }
 
+// Before anything is decided on top of a failed commit: a run that still holds its place must not be thought to have none
+// only because another one of the group is looked at first.
+bool Core::note_groups_again(Instant now) {
+  while (!unnoted_.empty()) {
+    const RunId id = *unnoted_.begin();
+    const auto run = reader_.run(id);
+    if (!run && may_pass(run.error().code)) {
+      not_before_ = now + pause_without_room;
+      return false;
+    }
+    if (run && *run && !broken_.contains(id)) limits_.groups.note(**run);
+    unnoted_.erase(unnoted_.begin());
+    if (unnoted_.empty()) offer_slots();
+  }
+  return true;
+}
+
 void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (not_before_ && now < *not_before_) return;
   not_before_.reset();
+  if (!note_groups_again(now)) return;
   if (one_by_one_ > 0) most = 1;
   if (const auto beat = next_beat(); beat && *beat <= now) {
     last_beat_ = now;
@@ -479,7 +502,9 @@ void Core::committed(Batch batch) {
     }
     if (--found->second.undecided > 0) continue;
     const engine::RunState& state = *found->second.state;
-    if (is_final(state.attempt.status)) {
+    if (found->second.is_cut_off) {
+      forget(*item.run);
+    } else if (is_final(state.attempt.status)) {
       set_due(*item.run, std::nullopt);
       forget(*item.run);
     } else if (state.in_flight.empty() && state.limited.empty() && !limits_.wants_probation.contains(*item.run)) {
@@ -498,7 +523,8 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
       if (item.run) {
         set_due(*item.run, std::nullopt);
         forget(*item.run);
-        limits_.groups.forget(*item.run);  // noted again when it is read
+        limits_.groups.forget(*item.run);
+        unnoted_.insert(*item.run);
       }
       if (const auto* requested = std::get_if<RunRequested>(&item.event)) {
         workflows_.erase(requested->workflow);

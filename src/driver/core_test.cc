@@ -34,8 +34,13 @@ class Node {
   std::size_t turn(Instant now) {
     Batch batch;
     core.decide(batch, now, 100);
-    EXPECT_TRUE(commit(batch.changes));
     const std::size_t decided = batch.items.size();
+    if (const auto committed = commit(batch.changes); !committed) {
+      std::vector<Batch> dropped;
+      dropped.push_back(std::move(batch));
+      core.dropped(std::move(dropped), committed.error(), now);
+      return 0;
+    }
     core.committed(std::move(batch));
     return decided;
   }
@@ -82,6 +87,28 @@ TEST(Core, ATimerWhoseRunCannotBeReadIsLookedAtAgain) {
   ASSERT_TRUE(node.core.next_due());
   EXPECT_GT(*node.core.next_due(), due);
   EXPECT_EQ(node.turn(*node.core.next_due()), 1U);
+  EXPECT_EQ(node.runner.running().size(), 1U);
+}
+
+TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
+  const auto disk = store::make_memory_disk();
+  Node node(disk);
+  constexpr std::string_view yaml = "name: w\nconcurrency: {group: g}\njobs: {j: {tasks: [{id: t, run: x}]}}";
+  auto parsed = definition::parse(yaml);
+  node.core.push(
+      WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+  node.core.push(RunRequested{"w", json::object{}, {}, {}});
+  node.turn(noon);
+  node.core.push(RunRequested{"w", json::object{}, {}, {}});
+  node.turn(noon + 1s);
+  ASSERT_EQ(node.runner.running().size(), 1U);
+  const RunId holder = std::get<0>(node.runner.running().begin()->first);
+  for (const auto& [id, run] : disk->runs())
+    if (id != holder) node.core.push(TimerDue{id});  // looks at the waiting one before the one that holds the place
+  node.core.push(CancelRequested{holder, {}});
+  disk->faults().next_commit = store::CommitFault::overloaded;
+  node.turn(noon + 2s);
+  node.turn(noon + 4s);
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
+
 namespace pawl::engine {
 namespace {
 
@@ -42,7 +44,7 @@ void begin_again(TaskRun& task) {
 }
 // The recorded result is thrown away: new key, new now(), new budget.
 void new_generation(TaskRun& task) {
-  if (task.last_try > 0 || task.generation_started) ++task.generation;
+  if (task.generation_started) ++task.generation;  // else nothing has been done under its name yet
   begin_again(task);
   task.generation_started.reset();
   task.failed_tries = 0;
@@ -80,8 +82,9 @@ std::vector<int> in_order_of_needs(const Plan& plan) {
 
 // The tasks of a job, or of one instance, of another version: those of the same explicit id with what they hold; those
 // that only share a name begin a new generation, because the name may mean other work now.
-std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now) {
-  std::vector<TaskRun> tasks(now.tasks.size());
+std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now,
+                                 const TaskRun& unknown) {
+  std::vector<TaskRun> tasks(now.tasks.size(), unknown);
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     const auto found = before.task_index.find(now.tasks[t].task->id);
     if (found == before.task_index.end()) continue;
@@ -98,8 +101,11 @@ bool all_final(const std::vector<TaskRun>& tasks) {
 
 std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
   const Plan& before = *state.plan;
+  TaskRun unknown;
+  unknown.generation = state.attempt.number + 1;
   std::vector<JobRun> jobs = fresh_jobs(now);
   for (std::size_t j = 0; j < now.jobs.size(); ++j) {
+    std::ranges::fill(jobs[j].tasks, unknown);
     const auto found = before.job_index.find(now.jobs[j].job->id);
     if (found == before.job_index.end()) continue;
     const JobRun& old = state.attempt.jobs[at_index(found->second)];
@@ -107,7 +113,7 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
     const bool both_plain = !old_plan.job->matrix && !now.jobs[j].job->matrix;
     const bool both_many = old_plan.job->matrix && now.jobs[j].job->matrix;
     if (both_plain) {
-      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j]);
+      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j], unknown);
       jobs[j] = old;
       jobs[j].tasks = std::move(tasks);
     } else if (both_many) {
@@ -116,7 +122,7 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
         if (instance.of != found->second) continue;
         JobRun kept = instance;
         kept.of = static_cast<int>(j);
-        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j]);
+        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j], unknown);
         if (!all_final(kept.tasks)) begin_again(kept);
         jobs.push_back(std::move(kept));
       }
@@ -133,6 +139,12 @@ std::vector<JobRun> fresh_jobs(const Plan& plan) {
   for (std::size_t j = 0; j < jobs.size(); ++j)
     if (!plan.jobs[j].job->matrix) jobs[j].tasks.assign(plan.jobs[j].tasks.size(), TaskRun{});
   return jobs;
+}
+
+TaskRun unknown_task(const RunState& state, int attempt) {
+  TaskRun task;
+  if (state.other_version) task.generation = attempt;
+  return task;
 }
 
 bool is_done(const TaskRun& task) {
@@ -190,6 +202,7 @@ void carry_over_interruption(RunState& state, bool holds) {
       } else if (task.status == WorkStatus::waiting) {
         task.tries.clear();  // its due time stays
         task.started_at.reset();
+        if (planted(Planted::impatient_wait) && task.due) task.due = Instant{};
       } else {
         if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
         begin_again(task);

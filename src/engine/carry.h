@@ -8,6 +8,10 @@ namespace pawl::engine {
 // Jobs of a first attempt: everything pending.
 std::vector<JobRun> fresh_jobs(const Plan& plan);
 
+// A task that an attempt holds for the first time. Where the version has changed, an earlier one may have had another
+// task of the same name: no generation has had the number of an attempt that is only beginning, so no key is given twice.
+TaskRun unknown_task(const RunState& state, int attempt);
+
 // Success, now or in an earlier attempt.
 bool is_done(const TaskRun& task);
 bool is_done(const JobRun& job);

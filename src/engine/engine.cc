@@ -145,8 +145,9 @@ Result<Answer> cancel(Step& step, const CancelRequested& event) {
   if (is_final(s.attempt.status))
     return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)),
                 "run_final");
-  // A group asks only for what nobody has asked for yet; a second cancel of a person stops the clean-up too.
-  if (s.stop_asked && event.who.client == group_client)
+  // A group wants back a place, and asks only for what nobody has asked for yet; a second cancel of a person stops the
+  // clean-up too.
+  if (event.who.client == group_client && (s.stop_asked || !s.run.group_held))
     return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
   if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};

@@ -111,6 +111,7 @@ class Apply {
     }
     if (!first && s_.keep_past) s_.past.push_back(std::move(s_.attempt));
     if (s_.keep_past) s_.definitions.emplace(change.version, new_plan_->workflow);
+    s_.other_version |= !first && change.version != s_.attempt.version;
     s_.plan = new_plan_;
     s_.attempt = std::move(next);
     s_.attempt.number = change.attempt;
@@ -136,6 +137,7 @@ class Apply {
       s_.run.group_held = false;
       if (!s_.run.group.empty()) s_.run.group_since = at_;
     }
+    s_.ran_before = s_.ran;
     s_.attempt.cancel_requested = s_.stop_asked && !s_.stop_error;
     s_.stop_noted = false;
     s_.finished_task = false;
@@ -275,7 +277,7 @@ class Apply {
         JobRun instance;
         instance.of = change.job;
         instance.key = std::move(key);
-        instance.tasks.assign(s_.plan->jobs[at_index(change.job)].tasks.size(), TaskRun{});
+        instance.tasks.assign(s_.plan->jobs[at_index(change.job)].tasks.size(), unknown_task(s_, s_.attempt.number));
         s_.attempt.jobs.push_back(std::move(instance));
         s_.progress.emplace_back();
       }
@@ -535,8 +537,13 @@ bool settle_row(RunState& state, Instant at) {
       attempt.status = RunStatus::running;
       attempt.waits_for = WaitsFor::none;
       attempt.due.reset();
+    } else if (!state.limited.empty()) {
+      // Said first, because a node that starts anew looks by this word for whom it has to offer slots.
+      attempt.status = RunStatus::waiting;
+      attempt.waits_for = WaitsFor::limit;
+      attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);
     } else if (!state.asking.empty()) {
-      // Said first, because a person can do something about it.
+      // Said before a due time, because a person can do something about it.
       attempt.status = RunStatus::waiting;
       attempt.waits_for = state.task(*state.asking.begin()).waits_for;
       attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);
@@ -545,10 +552,6 @@ bool settle_row(RunState& state, Instant at) {
       attempt.status = RunStatus::waiting;
       attempt.waits_for = first.waits_for;
       attempt.due = first.due;
-    } else if (!state.limited.empty()) {
-      attempt.status = RunStatus::waiting;
-      attempt.waits_for = WaitsFor::limit;
-      attempt.due.reset();
     }
   }
   if (attempt.status == RunStatus::running && !state.running_since) state.running_since = at;

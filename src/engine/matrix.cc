@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
+#include "base/planted.h"
 #include "engine/fold.h"
 #include "engine/step.h"
 
@@ -74,12 +76,20 @@ Result<void> check_names(const std::vector<Json>& list) {
 
 void stop_instance(Step& step, int instance) {
   RunState& s = step.s;
-  const auto status = step.job(instance).status;
-  if (status == WorkStatus::pending) return end_job(step, instance, WorkStatus::cancelled);
   if (step.progress(instance).stopping) return;
+  const bool was_pending = step.job(instance).status == WorkStatus::pending;
+  if (was_pending) {
+    if (!step.progress(instance).condition_held) return end_job(step, instance, WorkStatus::cancelled);
+    step.emit(JobStarted{instance});  // cut off after it had begun: it may have to clean up
+  }
   step.emit(InstanceStopped{instance});
   const auto first = s.in_flight.lower_bound({instance, 0});
-  if (first == s.in_flight.end() || first->job != instance) return advance_job(step, instance);
+  if (first == s.in_flight.end() || first->job != instance) {
+    const bool before = std::exchange(step.stopping_now, step.stopping_now || !was_pending);
+    advance_job(step, instance);
+    step.stopping_now = before;
+    return;
+  }
   const auto* process = std::get_if<ProcessAction>(&s.plan_of(*first).task->action);
   step.command(StopTask{s.run.id, *first, s.task(*first).last_try, process ? process->grace : Duration{}});
 }
@@ -127,7 +137,8 @@ void advance_instances(Step& step, int job) {
     while (next < static_cast<int>(instances.size()) &&
            step.job(instances[static_cast<std::size_t>(next)]).status != WorkStatus::pending)
       ++next;
-    if (next >= static_cast<int>(instances.size()) || progress.instances_running >= definition.max_parallel) break;
+    const int most = definition.max_parallel + (planted(Planted::wide_matrix) ? 1 : 0);
+    if (next >= static_cast<int>(instances.size()) || progress.instances_running >= most) break;
     const int instance = instances[static_cast<std::size_t>(next++)];
     const bool stopping = is_stopping(step, job) && !step.progress(instance).condition_held;
     if (stopping) {

@@ -447,6 +447,7 @@ void finish_try(Step& step, const TaskFinished& event) {
   const TaskRef ref = event.ref;
   // A result that comes late, or twice, changes nothing.
   if (!s.in_flight.contains(ref) || s.task(ref).last_try != event.try_number) return;
+  if (event.attempt != 0 && event.attempt != s.attempt.number) return;
 
   const TaskPlan& plan = s.plan_of(ref);
   const Outcome& outcome = event.outcome;

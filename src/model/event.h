@@ -53,6 +53,7 @@ struct TaskFinished {
   TaskRef ref;
   int try_number = 0;
   Outcome outcome;
+  int attempt = 0;  // in which it was started: another version may mean other work by the same position; 0: not known
 };
 
 // A definition was sent; it has been parsed and checked. `text` is what its author wrote.

@@ -438,13 +438,17 @@ class GuardedProcessRunner final : public ProcessRunner {
     results_.finished({.run = running.command.run,
                        .ref = running.command.ref,
                        .try_number = running.command.try_number,
-                       .outcome = std::move(outcome)});
+                       .outcome = std::move(outcome),
+                       .attempt = running.command.attempt});
   }
 
   // A try that never ran has no log to make durable.
   void answer(const StartTask& command, Outcome outcome) {
-    results_.finished(
-        {.run = command.run, .ref = command.ref, .try_number = command.try_number, .outcome = std::move(outcome)});
+    results_.finished({.run = command.run,
+                       .ref = command.ref,
+                       .try_number = command.try_number,
+                       .outcome = std::move(outcome),
+                       .attempt = command.attempt});
   }
 
   // Milliseconds until something has to be looked at without an event; -1: never.
