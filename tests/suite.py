@@ -214,6 +214,17 @@ def simulator():
     return counts
 
 
+def power():
+    """What a power cut may leave, and that the checks of it can fail."""
+    counts = Counts()
+    if not build("release", "pawl_power"):
+        counts.failed.append("build of pawl_power (release)")
+        return counts
+    for arguments in ([], ["--planted"]):
+        counts.check(f"pawl_power {' '.join(arguments)}", run([BUILD / "release/pawl_power", *arguments]))
+    return counts
+
+
 def fuzz():
     """The kept inputs once, and a few seconds of new ones."""
     counts = Counts()
@@ -241,7 +252,7 @@ def instruction_counts():
 
 def format_check():
     counts = Counts()
-    files = sorted(str(path) for room in ("src", "sim", "bench", "tests", "fuzz") for path in (ROOT / room).rglob("*")
+    files = sorted(str(path) for room in ("src", "sim", "bench", "power", "tests", "fuzz") for path in (ROOT / room).rglob("*")
                    if path.suffix in (".h", ".cc"))
     counts.check("format of C++ files", run(["clang-format-19", "--dry-run", "-Werror", *files]))
     return counts
@@ -253,6 +264,7 @@ STAGES = {
     "rooms": lambda: python_stage("tests/rooms"),
     "tools": lambda: python_stage("tests"),
     "sim": simulator,
+    "power": power,
     "schema": lambda: python_stage("tests/schema"),
     "e2e": lambda: python_stage("tests/e2e"),
     "demo": demo,

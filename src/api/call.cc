@@ -122,6 +122,13 @@ Outcome<bool> flag(const Json& body, std::string_view member) {
   return value->get_bool();
 }
 
+Outcome<std::string> string_member(const Json& body, std::string_view member) {
+  const Json* value = find(body, member);
+  if (!value) return std::string();
+  if (!value->is_string()) return refuse("bad_request", fmt::format("'{}' must be a text", member));
+  return std::string(as_view(*value));
+}
+
 Outcome<RunId> run_id(std::string_view text) {
   const auto uuid = parse_uuid(text);
   if (!uuid) return unknown("such run");
@@ -145,8 +152,7 @@ Outcome<std::size_t> limit_parameter(const net::Request& request) {
   return static_cast<std::size_t>(limit);
 }
 
-Outcome<std::optional<Instant>> time_parameter(const net::Request& request, std::string_view name) {
-  std::string given(request.parameter(name));
+Outcome<std::optional<Instant>> time_value(std::string_view name, std::string given) {
   if (given.empty()) return std::nullopt;
   constexpr std::int64_t last_second = 253'402'300'799;  // of the year 9999
   if (const auto seconds = whole_number(given); seconds && *seconds >= 0 && *seconds <= last_second)

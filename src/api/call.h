@@ -71,6 +71,7 @@ void now(Service& service, store::Reader& reader, Call call) {
 // Strict JSON object with no other members than these; an absent body is an empty object. 400 or 415 otherwise.
 Outcome<Json> read_body(const net::Request& request, std::span<const std::string_view> members);
 Outcome<bool> flag(const Json& body, std::string_view member);  // absent: false
+Outcome<std::string> string_member(const Json& body, std::string_view member);  // absent: empty
 
 // `application/json; charset=utf-8` is application/json.
 std::string media_type(const net::Request& request);
@@ -78,7 +79,8 @@ std::string media_type(const net::Request& request);
 Outcome<RunId> run_id(std::string_view text);                                             // else 404
 Outcome<std::optional<std::int64_t>> number_parameter(const net::Request& request, std::string_view name);  // from 0 on
 Outcome<std::size_t> limit_parameter(const net::Request& request);  // 1 … 200, default 50
-Outcome<std::optional<Instant>> time_parameter(const net::Request& request, std::string_view name);
+// Unix seconds or RFC 3339; empty: absent.
+Outcome<std::optional<Instant>> time_value(std::string_view name, std::string given);
 
 // A place in a list, made so that nobody takes it for anything else; empty is the beginning.
 std::string make_cursor(std::string_view place);

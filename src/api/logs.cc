@@ -48,7 +48,7 @@ std::unexpected<net::Response> unreadable(const Error& error) {
 
 }  // namespace
 
-Answered show_task_logs(Service& service, store::Reader&, const Call& call) {
+Looked show_task_logs(Service& service, store::Reader&, const Call& call) {
   const auto id = run_id(call.path[0]);
   if (!id) return std::unexpected(id.error());
   const auto offset = offset_parameter(call.request);
@@ -96,7 +96,7 @@ Answered show_task_logs(Service& service, store::Reader&, const Call& call) {
   return response;
 }
 
-Answered show_run_logs(Service& service, store::Reader& reader, const Call& call) {
+Looked show_run_logs(Service& service, store::Reader& reader, const Call& call) {
   const auto id = run_id(call.path[0]);
   if (!id) return std::unexpected(id.error());
   const auto offset = offset_parameter(call.request);
@@ -123,7 +123,7 @@ Answered show_run_logs(Service& service, store::Reader& reader, const Call& call
       json::object{{"items", std::move(items)}, {"next_offset", *next}, {"status", text(to_string((*run)->status))}});
 }
 
-Answered show_run_log(Service& service, store::Reader&, const Call& call) {
+Looked show_run_log(Service& service, store::Reader&, const Call& call) {
   const auto id = run_id(call.path[0]);
   if (!id) return std::unexpected(id.error());
   const auto limit = limit_parameter(call.request);

@@ -5,30 +5,39 @@
 
 namespace pawl::api {
 
-using Answered = Outcome<net::Response>;
+using Looked = Outcome<net::Response>;
 
 // workflows.cc
 void create_workflow(Service& service, store::Reader& reader, Call call);
 void put_workflow(Service& service, store::Reader& reader, Call call);
-Answered validate_workflow(Service& service, store::Reader& reader, const Call& call);
-Answered list_workflows(Service& service, store::Reader& reader, const Call& call);
-Answered show_workflow(Service& service, store::Reader& reader, const Call& call);
-Answered list_versions(Service& service, store::Reader& reader, const Call& call);
-Answered show_version(Service& service, store::Reader& reader, const Call& call);
+Looked validate_workflow(Service& service, store::Reader& reader, const Call& call);
+Looked list_workflows(Service& service, store::Reader& reader, const Call& call);
+Looked show_workflow(Service& service, store::Reader& reader, const Call& call);
+Looked list_versions(Service& service, store::Reader& reader, const Call& call);
+Looked show_version(Service& service, store::Reader& reader, const Call& call);
 
 // runs.cc
 void start_run(Service& service, store::Reader& reader, Call call);
+Looked list_runs(Service& service, store::Reader& reader, const Call& call);
+Looked show_run(Service& service, store::Reader& reader, const Call& call);
+Looked show_run_by_number(Service& service, store::Reader& reader, const Call& call);
+Looked list_tasks(Service& service, store::Reader& reader, const Call& call);
+Looked show_io(Service& service, store::Reader& reader, const Call& call);
+// Answers with the run as it is now, after what was asked has been committed.
+void answer_with_run(Service& service, const Call& call, RunId id, int status);
+
+// acts.cc
 void cancel_run(Service& service, store::Reader& reader, Call call);
 void resume_run(Service& service, store::Reader& reader, Call call);
-Answered list_runs(Service& service, store::Reader& reader, const Call& call);
-Answered show_run(Service& service, store::Reader& reader, const Call& call);
-Answered show_run_by_number(Service& service, store::Reader& reader, const Call& call);
-Answered list_tasks(Service& service, store::Reader& reader, const Call& call);
-Answered show_io(Service& service, store::Reader& reader, const Call& call);
+void rerun_run(Service& service, store::Reader& reader, Call call);
+void approve_task(Service& service, store::Reader& reader, Call call);
+void reject_task(Service& service, store::Reader& reader, Call call);
+void release_task(Service& service, store::Reader& reader, Call call);
+void bulk(Service& service, store::Reader& reader, Call call);
 
 // logs.cc
-Answered show_task_logs(Service& service, store::Reader& reader, const Call& call);
-Answered show_run_logs(Service& service, store::Reader& reader, const Call& call);
-Answered show_run_log(Service& service, store::Reader& reader, const Call& call);
+Looked show_task_logs(Service& service, store::Reader& reader, const Call& call);
+Looked show_run_logs(Service& service, store::Reader& reader, const Call& call);
+Looked show_run_log(Service& service, store::Reader& reader, const Call& call);
 
 }  // namespace pawl::api

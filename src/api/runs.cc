@@ -1,10 +1,11 @@
-// Routes of runs: start, look, cancel, resume.
+// Routes of runs: start and look.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
 #include "api/routes.h"
+#include "api/run_filter.h"
 #include "api/run_json.h"
 #include "base/utf8.h"
 #include "definition/definition.h"
@@ -13,24 +14,6 @@ namespace pawl::api {
 namespace {
 
 constexpr std::size_t longest_key = 255;
-
-template <class Enum>
-Outcome<std::optional<Enum>> enum_parameter(const net::Request& request, std::string_view name) {
-  const std::string_view given = request.parameter(name);
-  if (given.empty()) return std::nullopt;
-  const auto value = from_string<Enum>(given);
-  if (!value) return refuse("bad_parameter", fmt::format("{} cannot be '{}'", name, cut_utf8(given, 100)));
-  return value;
-}
-
-// The run as it is now, after what was asked has been committed.
-void answer_with_run(Service& service, const Call& call, RunId id, int status) {
-  const auto history = service.histories().history(id);
-  if (!history) return call.respond(to_response(history.error()));
-  auto response = json_response(status, run_to_json(*history));
-  if (status == 202) response.headers.emplace_back("Location", "/api/v1/runs/" + to_string(id));
-  call.respond(std::move(response));
-}
 
 Outcome<std::string> idempotency_key(const net::Request& request) {
   const auto is_key = [](const auto& header) { return header.first == "idempotency-key"; };
@@ -76,14 +59,6 @@ net::Response invalid_inputs(store::Reader& reader, const std::string& workflow,
   return net::problem(422, error.name, error.message, {{"errors", std::move(errors)}});
 }
 
-void ask_for_run(Service& service, Call call, Event event, RunId id) {
-  service.ask(std::move(event), std::move(call),
-              [id](Service& service_, store::Reader&, const Call& call_, const Result<Answer>& answer) {
-                if (!answer) return call_.respond(to_response(answer.error()));
-                answer_with_run(service_, call_, id, 202);
-              });
-}
-
 Outcome<RunHistory> find_history(Service& service, const Call& call) {
   const auto id = run_id(call.path[0]);
   if (!id) return std::unexpected(id.error());
@@ -93,6 +68,14 @@ Outcome<RunHistory> find_history(Service& service, const Call& call) {
 }
 
 }  // namespace
+
+void answer_with_run(Service& service, const Call& call, RunId id, int status) {
+  const auto history = service.histories().history(id);
+  if (!history) return call.respond(to_response(history.error()));
+  auto response = json_response(status, run_to_json(*history));
+  if (status == 202) response.headers.emplace_back("Location", "/api/v1/runs/" + to_string(id));
+  call.respond(std::move(response));
+}
 
 void start_run(Service& service, store::Reader& reader, Call call) {
   auto key = idempotency_key(call.request);
@@ -114,46 +97,13 @@ void start_run(Service& service, store::Reader& reader, Call call) {
               });
 }
 
-void cancel_run(Service& service, store::Reader&, Call call) {
-  const auto id = run_id(call.path[0]);
-  if (!id) return call.respond(id.error());
-  if (auto body = read_body(call.request, {}); !body) return call.respond(std::move(body.error()));
-  CancelRequested event{*id, call.who()};
-  ask_for_run(service, std::move(call), std::move(event), *id);
-}
-
-void resume_run(Service& service, store::Reader&, Call call) {
-  const auto id = run_id(call.path[0]);
-  if (!id) return call.respond(id.error());
-  constexpr std::string_view members[] = {"with_current", "force"};
-  auto body = read_body(call.request, members);
-  if (!body) return call.respond(std::move(body.error()));
-  const auto with_current = flag(*body, "with_current"), force = flag(*body, "force");
-  if (!with_current) return call.respond(with_current.error());
-  if (!force) return call.respond(force.error());
-  ResumeRequested event{*id, *with_current, *force, nullptr, call.who()};
-  ask_for_run(service, std::move(call), std::move(event), *id);
-}
-
-Answered list_runs(Service&, store::Reader& reader, const Call& call) {
+Looked list_runs(Service&, store::Reader& reader, const Call& call) {
   const net::Request& request = call.request;
-  store::RunFilter filter;
-  filter.workflow = request.parameter("workflow");
-  filter.trace_id = request.parameter("trace_id");
-  const auto status = enum_parameter<RunStatus>(request, "status");
-  if (!status) return std::unexpected(status.error());
-  filter.status = *status;
-  const auto trigger = enum_parameter<Trigger>(request, "trigger");
-  if (!trigger) return std::unexpected(trigger.error());
-  filter.trigger = *trigger;
-  const auto since = time_parameter(request, "since"), until = time_parameter(request, "until");
-  if (!since) return std::unexpected(since.error());
-  if (!until) return std::unexpected(until.error());
-  filter.since = *since;
-  filter.until = *until;
+  const auto filter = read_run_filter([&](std::string_view name) { return std::string(request.parameter(name)); });
+  if (!filter) return std::unexpected(filter.error());
   const auto limit = limit_parameter(request);
   if (!limit) return std::unexpected(limit.error());
-  const auto page = reader.runs(filter, *limit, std::string(request.parameter("cursor")));
+  const auto page = reader.runs(*filter, *limit, std::string(request.parameter("cursor")));
   // All of the filter is checked by now: what is still invalid is the cursor.
   if (!page && page.error().code == Code::invalid) return refuse("bad_parameter", page.error().message);
   if (!page) return refuse(page.error());
@@ -162,13 +112,13 @@ Answered list_runs(Service&, store::Reader& reader, const Call& call) {
   return json_response(200, list(std::move(items), page->next_cursor));
 }
 
-Answered show_run(Service& service, store::Reader&, const Call& call) {
+Looked show_run(Service& service, store::Reader&, const Call& call) {
   const auto history = find_history(service, call);
   if (!history) return std::unexpected(history.error());
   return json_response(200, run_to_json(*history));
 }
 
-Answered show_run_by_number(Service& service, store::Reader& reader, const Call& call) {
+Looked show_run_by_number(Service& service, store::Reader& reader, const Call& call) {
   const auto number = parse_json(call.path[1]);
   if (!number || !number->is_int64() || number->get_int64() < 1) return unknown("such run");
   const auto run = reader.run_by_number(call.path[0], number->get_int64());
@@ -180,7 +130,7 @@ Answered show_run_by_number(Service& service, store::Reader& reader, const Call&
   return json_response(200, run_to_json(*history));
 }
 
-Answered list_tasks(Service& service, store::Reader&, const Call& call) {
+Looked list_tasks(Service& service, store::Reader&, const Call& call) {
   const auto limit = limit_parameter(call.request);
   if (!limit) return std::unexpected(limit.error());
   const auto cursor = cursor_parameter(call.request);
@@ -215,7 +165,7 @@ Answered list_tasks(Service& service, store::Reader&, const Call& call) {
   return json_response(200, list(std::move(items), at < tasks.size() ? make_cursor(std::to_string(at)) : ""));
 }
 
-Answered show_io(Service& service, store::Reader&, const Call& call) {
+Looked show_io(Service& service, store::Reader&, const Call& call) {
   const auto history = find_history(service, call);
   if (!history) return std::unexpected(history.error());
   if (history->attempts.empty()) return unknown("such task");

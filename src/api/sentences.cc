@@ -85,8 +85,9 @@ class Teller {
     add("group_taken", fmt::format("the run took its place in the group '{}'", history_.run.group));
   }
   void operator()(const JobExpanded& c) {
-    job_entry("job_expanded", c.job,
-              fmt::format("job {} has {} instance{}", names_.job(c.job), c.values.size(), c.values.size() == 1 ? "" : "s"));
+    job_entry(
+        "job_expanded", c.job,
+        fmt::format("job {} has {} instance{}", names_.job(c.job), c.values.size(), c.values.size() == 1 ? "" : "s"));
   }
   void operator()(const InstanceStopped& c) {
     job_entry("instance_stopped", c.job, fmt::format("{} is stopped: another instance failed", names_.job(c.job)));

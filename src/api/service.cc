@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -132,20 +133,39 @@ void Service::handle(net::Request request, const net::Responder& respond) {
 }
 
 void Service::ask(Event event, Call call, Then then) {
+  std::vector<Event> one;
+  one.push_back(std::move(event));
+  ask_all(std::move(one), std::move(call),
+          [then = std::move(then)](Service& service, store::Reader& reader, Call call_,
+                                   std::vector<Result<Answer>> answers) mutable {
+            then(service, reader, std::move(call_), std::move(answers.front()));
+          });
+}
+
+void Service::ask_all(std::vector<Event> events, Call call, ThenAll then) {
   struct Pending {
     Call call;
-    Then then;
+    ThenAll then;
+    std::vector<Result<Answer>> answers;  // each written by one reply
+    std::atomic<std::size_t> missing;
   };
-  const auto respond = call.respond;
-  auto pending = std::make_shared<Pending>(std::move(call), std::move(then));
+  const std::size_t count = events.size();
+  auto pending = std::make_shared<Pending>(std::move(call), std::move(then), std::vector<Result<Answer>>(count), count);
   // `this` is used by the pool's threads alone, which end before it does.
-  const auto reply = [this, pool = pool_, pending](Result<Answer> answer) {
-    pool->add([this, pending, answer = std::move(answer)](Result<store::Reader*> reader) mutable {
+  const auto finish = [this, pool = pool_, pending] {
+    pool->add([this, pending](Result<store::Reader*> reader) mutable {
       if (!reader) return pending->call.respond(to_response(reader.error()));
-      pending->then(*this, **reader, std::move(pending->call), std::move(answer));
+      pending->then(*this, **reader, std::move(pending->call), std::move(pending->answers));
     });
   };
-  if (const auto posted = inbox_.post(std::move(event), reply); !posted) respond(to_response(posted.error()));
+  if (count == 0) return finish();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto reply = [pending, finish, i](Result<Answer> answer) {
+      pending->answers[i] = std::move(answer);
+      if (--pending->missing == 0) finish();
+    };
+    if (const auto posted = inbox_.post(std::move(events[i]), reply); !posted) reply(std::unexpected(posted.error()));
+  }
 }
 
 void Service::warn_once(const std::string& workflow, const std::vector<std::string>& sentences) {

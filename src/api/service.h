@@ -23,10 +23,12 @@ class Service {
   // Called on the sockets' thread.
   void handle(net::Request request, const net::Responder& respond);
 
-  // Asks the engine; `then` is called on a thread of the pool when the answer is durable. What goes wrong before is
-  // answered here.
+  // Asks the engine; `then` is called on a thread of the pool when the answer is durable, or why there is none is known.
   using Then = std::move_only_function<void(Service&, store::Reader&, Call, Result<Answer>)>;
   void ask(Event event, Call call, Then then);
+  // All of them at once; `then` gets their answers in the same order when the last is there.
+  using ThenAll = std::move_only_function<void(Service&, store::Reader&, Call, std::vector<Result<Answer>>)>;
+  void ask_all(std::vector<Event> events, Call call, ThenAll then);
 
   driver::Histories& histories() { return histories_; }
   store::LogStore& logs() { return logs_; }

@@ -123,14 +123,14 @@ void put_workflow(Service& service, store::Reader&, Call call) {
   submit(service, std::move(call), std::move(*parsed), WorkflowSubmitted::Mode::create_or_replace);
 }
 
-Answered validate_workflow(Service&, store::Reader&, const Call& call) {
+Looked validate_workflow(Service&, store::Reader&, const Call& call) {
   auto parsed = read_definition(call.request);
   if (!parsed) return std::unexpected(std::move(parsed.error()));
   return json_response(
       200, json::object{{"valid", true}, {"name", text(parsed->workflow.name)}, {"warnings", warnings_of(*parsed)}});
 }
 
-Answered list_workflows(Service&, store::Reader& reader, const Call& call) {
+Looked list_workflows(Service&, store::Reader& reader, const Call& call) {
   const auto limit = limit_parameter(call.request);
   if (!limit) return std::unexpected(limit.error());
   const auto after = cursor_parameter(call.request);
@@ -150,7 +150,7 @@ Answered list_workflows(Service&, store::Reader& reader, const Call& call) {
   return json_response(200, list(std::move(items), next));
 }
 
-Answered show_workflow(Service&, store::Reader& reader, const Call& call) {
+Looked show_workflow(Service&, store::Reader& reader, const Call& call) {
   auto row = find_workflow(reader, call.path[0]);
   if (!row) return std::unexpected(std::move(row.error()));
   const auto version = reader.version(row->name, row->version);
@@ -160,7 +160,7 @@ Answered show_workflow(Service&, store::Reader& reader, const Call& call) {
   return json_response(200, std::move(body));
 }
 
-Answered list_versions(Service&, store::Reader& reader, const Call& call) {
+Looked list_versions(Service&, store::Reader& reader, const Call& call) {
   const auto limit = limit_parameter(call.request);
   if (!limit) return std::unexpected(limit.error());
   auto row = find_workflow(reader, call.path[0]);
@@ -185,7 +185,7 @@ Answered list_versions(Service&, store::Reader& reader, const Call& call) {
   return json_response(200, list(std::move(items), number >= 1 ? make_cursor(std::to_string(number)) : ""));
 }
 
-Answered show_version(Service&, store::Reader& reader, const Call& call) {
+Looked show_version(Service&, store::Reader& reader, const Call& call) {
   const auto number = parse_json(call.path[1]);
   if (!number || !number->is_int64() || number->get_int64() < 1 || number->get_int64() > INT32_MAX)
     return unknown("such version");

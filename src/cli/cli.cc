@@ -29,6 +29,12 @@ std::string check_status(const std::string& text) {
   return from_string<RunStatus>(text) ? "" : "is none of queued, running, waiting, success, failed, cancelled";
 }
 
+std::string check_trigger(const std::string& text) {
+  return from_string<Trigger>(text)
+             ? ""
+             : "is none of manual, api, schedule, webhook, workflow, late, recovery, resume, rerun";
+}
+
 std::string check_listen(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
@@ -229,9 +235,8 @@ class CommandLine {
 
     CLI::App* const runs =
         add("runs", "List runs, newest first", [this] { return cli::runs(console_, common_, runs_); });
-    runs->add_option("NAME", runs_.workflow, "Of this workflow alone");
-    runs->add_option("--status", runs_.status, "With this status alone")->check(check_status);
-    runs->add_option("--since", runs_.since, "Created since; Unix seconds or RFC 3339")->type_name("T");
+    runs->add_option("NAME", runs_.filter.workflow, "Of this workflow alone");
+    add_filter_options(runs, runs_.filter);
     runs->add_option("--limit", runs_.limit, "At most so many")
         ->capture_default_str()
         ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
@@ -246,15 +251,72 @@ class CommandLine {
     logs->add_option("JOB/TASK", logs_.task, "Of this task alone");
     logs->add_flag("-f,--follow", logs_.follow, "Go on until the run is over");
 
-    CLI::App* const resume = add("resume", "Go on with a failed or cancelled run, or one of `pawl run` that was killed",
-                                 [this] { return cli::resume(console_, common_, resume_, hooks_); });
-    resume->add_option("RUN", resume_.run, "Id, or NAME#42")->required();
-    resume->add_flag("--plain", resume_.plain, "Lines in place of a live tree");
-    add_egress(resume, resume_.rules.egress);
-    add_limits(resume, resume_.rules.limits);
+    add_acts();
+  }
 
-    CLI::App* const cancel = add("cancel", "Cancel a run", [this] { return cli::cancel(console_, common_, name_); });
-    cancel->add_option("RUN", name_, "Id, or NAME#42")->required();
+  void add_acts() {
+    const auto act = [this](ActOptions::Kind kind) {
+      return [this, kind] {
+        act_.kind = kind;
+        return cli::act(console_, common_, act_, hooks_);
+      };
+    };
+    CLI::App* const resume = add("resume", "Go on with failed or cancelled runs, or one of `pawl run` that was killed",
+                                 act(ActOptions::Kind::resume));
+    add_filter(resume);
+    CLI::Option* const with_current =
+        resume->add_flag("--with-current", act_.with_current, "With the newest version of the workflow");
+    resume->add_flag("--force", act_.force, "Run done tasks again that the newest version cannot be matched with")
+        ->needs(with_current);
+    CLI::App* const rerun = add("rerun", "Run finished runs again from some point on", act(ActOptions::Kind::rerun));
+    add_filter(rerun);
+    rerun->add_option("--from", act_.from, "The job, matrix instance or task")->type_name("JOB[/TASK]")->required();
+    CLI::App* const cancel =
+        add("cancel", "Cancel runs; a second time their clean-up too", act(ActOptions::Kind::cancel));
+    add_filter(cancel);
+
+    CLI::App* const approve = add("approve", "Answer a task that waits for approval", [this] {
+      act_.kind = reject_ ? ActOptions::Kind::reject : ActOptions::Kind::approve;
+      return cli::act(console_, common_, act_, hooks_);
+    });
+    add_task(approve);
+    approve->add_flag("--reject", reject_, "Say no");
+    CLI::App* const release =
+        add("release", "Say what becomes of a task that was cut off and is held", act(ActOptions::Kind::release));
+    add_task(release);
+    release->add_option("ANSWER", act_.answer, "done: it was; rerun: run it again; fail: count it as failed")
+        ->required()
+        ->type_name("done|rerun|fail")
+        ->check(CLI::IsMember({"done", "rerun", "fail"}));
+    repeated(release->add_option("-o,--output", act_.outputs, "With done: an output, name=value; may be given again"))
+        ->type_name("K=V");
+    for (CLI::App* const command : {resume, rerun, cancel, approve, release}) {
+      command->add_flag("--plain", act_.plain, "Lines in place of a live tree, of a run of `pawl run`");
+      add_egress(command, act_.rules.egress);
+      add_limits(command, act_.rules.limits);
+    }
+  }
+
+  void add_task(CLI::App* command) {
+    command->add_option("RUN", act_.run, "Id, or NAME#42")->required();
+    command->add_option("JOB/TASK", act_.task, "The task; that of a matrix instance is JOB[key=value]/TASK")
+        ->required();
+    command->add_option("-m,--comment", act_.comment, "Why, for whoever reads it later")->type_name("TEXT");
+  }
+
+  void add_filter(CLI::App* command) {
+    command->add_option("RUN", act_.run, "Id, or NAME#42; or a filter:");
+    command->add_option("--workflow", act_.filter.workflow, "Runs of this workflow")->type_name("NAME");
+    add_filter_options(command, act_.filter);
+    command->add_flag("--all", act_.all, "All runs");
+    command->add_flag("--dry-run", act_.dry_run, "Only say which runs a filter means");
+  }
+
+  static void add_filter_options(CLI::App* command, RunFilter& filter) {
+    command->add_option("--status", filter.status, "With this status alone")->check(check_status);
+    command->add_option("--trigger", filter.trigger, "Started so: manual, api, schedule, …")->check(check_trigger);
+    command->add_option("--since", filter.since, "Created since; Unix seconds or RFC 3339")->type_name("T");
+    command->add_option("--until", filter.until, "Created before")->type_name("T");
   }
 
   Outcome<int> serve() {
@@ -281,7 +343,8 @@ class CommandLine {
   RunsOptions runs_;
   std::string name_;
   LogsOptions logs_;
-  ResumeOptions resume_;
+  ActOptions act_;
+  bool reject_ = false;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The commands, one function each. Each prints its answer and returns the exit code, or says why it did not do it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,14 +42,22 @@ Outcome<int> start(Console& console, const Common& common, const StartOptions& o
 Outcome<int> runs(Console& console, const Common& common, const RunsOptions& options);
 Outcome<int> show(Console& console, const Common& common, const std::string& run);
 Outcome<int> logs(Console& console, const Common& common, const LogsOptions& options);
-Outcome<int> cancel(Console& console, const Common& common, const std::string& run);
-Outcome<int> resume_on_server(Console& console, const Common& common, const std::string& run);
+// The filter as members of a request: `workflow`, `status` and so on, those that are given.
+Outcome<json::object> filter_members(const RunFilter& filter);
 
 // --- in this process: local.cc ---
 
 Outcome<int> run_file(Console& console, const Common& common, const RunOptions& options, const Hooks& hooks);
-// In this process if the run is one of `pawl run` in the same place, else on the server.
-Outcome<int> resume(Console& console, const Common& common, const ResumeOptions& options, const Hooks& hooks);
+// What was asked of one run, and then the run to its end; nullopt if it is none of `pawl run` in this place.
+Outcome<std::optional<int>> act_here(Console& console, const Common& common, const ActOptions& options,
+                                     const Hooks& hooks);
+
+// --- in either place: acts.cc ---
+
+// What a person asks of a run: of one of `pawl run` in this process, else of the server, which can do it for many.
+Outcome<int> act(Console& console, const Common& common, const ActOptions& options, const Hooks& hooks);
+// Outputs that are given by hand, each read as JSON if it is that, else as text.
+Outcome<Json> read_outputs(const std::vector<std::string>& texts);
 
 // --- this machine: doctor.cc ---
 

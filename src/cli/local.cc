@@ -1,4 +1,4 @@
-// `pawl run`, and `pawl resume` of a run of its: an engine in this process.
+// `pawl run`, and what a person asks of a run of its: an engine in this process.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -6,27 +6,26 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <span>
 
-#include "api/run_json.h"
 #include "base/log.h"
 #include "base/thread_annotations.h"
 #include "base/utf8.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/render.h"
 #include "cli/server.h"
-#include "cli/steps.h"
 
 namespace pawl::cli {
 namespace {
 
-using Time = std::chrono::steady_clock;
 constexpr auto log_tick = std::chrono::milliseconds(100);  // how late output of a task may be shown
-constexpr auto draw_pause = std::chrono::milliseconds(100);
 
 // --- what wakes the loop: commits, answers, signals ----------------------------------------------------------------
 
@@ -98,137 +97,6 @@ void sleep_until_news(std::chrono::milliseconds longest) {
   [[maybe_unused]] const auto got = ::read(bell(), &count, sizeof count);
 }
 
-// --- showing it -----------------------------------------------------------------------------------------------------
-
-// Draws lines over the ones it drew before.
-class Screen {
- public:
-  explicit Screen(Console& console) : console_(console) {}
-  void draw(const std::vector<std::string>& lines) {
-    std::string frame = drawn_ > 0 ? fmt::format("\x1b[{}F\x1b[J", drawn_) : "";
-    for (const std::string& line : lines) frame += line + '\n';
-    drawn_ = lines.size();
-    console_.print(frame);
-    std::fflush(console_.out);
-  }
-
- private:
-  Console& console_;
-  std::size_t drawn_ = 0;
-};
-
-enum class Show { nothing, lines, tree };
-
-class Progress {
- public:
-  Progress(Console& console, LocalEngine& engine, RunId id, Show show, std::int64_t first_attempt,
-           std::uint64_t log_offset)
-      : console_(console),
-        engine_(engine),
-        id_(id),
-        show_(show),
-        screen_(console),
-        steps_(first_attempt),
-        log_lines_(console),
-        offset_(log_offset) {}
-
-  // Reads the run anew. Error: corrupt.
-  Result<void> look() {
-    const auto began = Time::now();
-    const auto history = engine_.histories().history(id_);
-    if (!history) return std::unexpected(history.error());
-    run_ = api::run_to_json(*history);
-    if (show_ == Show::lines) {
-      print_logs();
-      if (over())
-        for (const std::string& line : log_lines_.rest()) console_.line(line);
-      for (const std::string& line : steps_.update(run_)) console_.line(line);
-    }
-    // A long run costs more to read: it is read less often.
-    next_look_ = Time::now() + std::max<Time::duration>((Time::now() - began) * 4, std::chrono::milliseconds(20));
-    return {};
-  }
-  bool may_look() const { return Time::now() >= next_look_; }
-  bool over() const { return is_over(find_string(run_, "status")); }
-  const Json& run() const { return run_; }
-
-  // What changes without a commit: output, and the time that goes by.
-  void tick() {
-    if (show_ == Show::lines) print_logs();
-    if (show_ == Show::tree && Time::now() >= next_draw_) {
-      draw(false);
-      next_draw_ = Time::now() + draw_pause;
-    }
-  }
-
-  void say(const std::string& text) {
-    if (show_ == Show::lines) console_.line(local_clock(wall_clock()) + ' ' + text);
-    note_ = text;
-  }
-
-  int finish() {
-    if (show_ == Show::nothing) {
-      console_.line(to_text(run_));
-    } else {
-      if (show_ == Show::tree) draw(true);
-      console_.line(result_line(console_, run_));
-      if (const Json* error = find(run_, "error"))
-        for (const std::string& line : error_lines(*error, show_ == Show::tree)) console_.line("  " + line);
-      console_.line("  run " + to_string(id_));
-    }
-    return find_string(run_, "status") == "success" ? Exit::fine : Exit::failed;
-  }
-
- private:
-  void print_logs() {
-    const auto next = engine_.logs().read(id_, offset_, [&](store::LogFrame&& frame) {
-      const std::string_view stream = frame.stream == store::LogStream::out   ? "out"
-                                      : frame.stream == store::LogStream::err ? "err"
-                                                                              : "note";
-      for (const std::string& line :
-           log_lines_.add(frame.job, frame.task, fmt::format("{}/{}", stream, frame.try_number), frame.bytes))
-        console_.line(line);
-      return true;
-    });
-    // A log that cannot be read does not stop the run; `pawl logs` would say why.
-    if (next) offset_ = *next;
-  }
-
-  void draw(bool whole) {
-    const int width = console_.columns() - 1;
-    std::vector<std::string> lines{result_line(console_, run_, width)};
-    if (const Json* attempt = newest_attempt(run_)) {
-      if (const auto number = find_int(*attempt, "attempt").value_or(1); number > 1)
-        lines.push_back(fmt::format("  attempt {}: {}", number, words(*attempt, "trigger")));
-      auto tree = attempt_tree(console_, *attempt, wall_clock(), width, false);
-      const std::size_t room = static_cast<std::size_t>(std::max(3, console_.rows() - 5));
-      if (!whole && tree.size() > room) tree = attempt_tree(console_, *attempt, wall_clock(), width, true);
-      if (!whole && tree.size() > room) {
-        const std::size_t hidden = tree.size() - room + 1;
-        tree.resize(room - 1);
-        tree.push_back(fmt::format("  and {} more", hidden));
-      }
-      lines.insert(lines.end(), tree.begin(), tree.end());
-    }
-    if (!note_.empty() && !whole) lines.push_back(fit(console_, note_, width));
-    // The result line stands below the tree in the end.
-    if (whole) lines.erase(lines.begin());
-    screen_.draw(lines);
-  }
-
-  Console& console_;
-  LocalEngine& engine_;
-  const RunId id_;
-  const Show show_;
-  Screen screen_;
-  Steps steps_;
-  LogLines log_lines_;
-  std::uint64_t offset_;
-  Json run_;
-  std::string note_;
-  Time::time_point next_look_{}, next_draw_{};
-};
-
 // --- the engine -----------------------------------------------------------------------------------------------------
 
 Who asker(Trigger trigger) {
@@ -260,13 +128,70 @@ Result<Answer> ask(LocalEngine& engine, Event event) {
   }
 }
 
-std::string how_to_resume(RunId id, const Common& common) {
-  return "pawl resume " + to_string(id) + (common.data.empty() ? "" : " --data " + shell_word(common.data));
+std::string place_of(const Common& common) { return common.data.empty() ? "" : " --data " + shell_word(common.data); }
+
+std::string how_to_resume(RunId id, const Common& common) { return "pawl resume " + to_string(id) + place_of(common); }
+
+// What may be typed to answer a question, and the event that it makes.
+struct Choice {
+  std::string_view word;
+  Answered answer;
+};
+std::span<const Choice> choices(const Question& question) {
+  static constexpr std::array of_approval{Choice{"y", Answered::approved}, Choice{"n", Answered::rejected}};
+  static constexpr std::array of_held{Choice{"done", Answered::done}, Choice{"rerun", Answered::rerun},
+                                      Choice{"fail", Answered::fail}};
+  return question.approval ? std::span<const Choice>(of_approval) : std::span<const Choice>(of_held);
+}
+
+std::string wording(const Question& question) {
+  const std::string task = printable(question.job + '/' + question.task);
+  if (!question.approval)
+    return fmt::format("{} was cut off while it ran: is it done, shall it run again, or fail? [done/rerun/fail]", task);
+  return fmt::format("approve {}{}? [y/n]", task, question.text.empty() ? "" : " (" + question.text + ")");
+}
+
+// Somebody at a terminal who can be asked.
+class Person {
+ public:
+  Person(const Console& console, const Common& common)
+      : there_(console.redraws && !common.json && ::isatty(STDIN_FILENO) == 1) {}
+  bool there() const { return there_; }
+
+  // The line that was typed since, if there is one; does not wait.
+  std::optional<std::string> line() {
+    pollfd descriptor{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&descriptor, 1, 0) <= 0) return std::nullopt;
+    std::array<char, 1024> bytes{};
+    const ssize_t size = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (size <= 0) {
+      there_ = false;
+      return std::nullopt;
+    }
+    std::string text(bytes.data(), static_cast<std::size_t>(size));
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+    return text;
+  }
+
+ private:
+  bool there_;
+};
+
+// Nothing goes on until somebody answers, and nobody is there: it ends here, and an answer goes on with it.
+Outcome<int> leave_to_people(const Common& common, LocalEngine& engine, RunId id, Progress& progress) {
+  engine.stop();
+  progress.leave();
+  std::string text = fmt::format("run {} waits for an answer and goes on with it:", to_string(id));
+  for (const Question& question : open_questions(progress.run()))
+    text += fmt::format("\n  {}{}", answer_command(question, to_string(id)), place_of(common));
+  return give_up(Exit::failed, "waits_for_answer", std::move(text), {{"run", to_string(id)}});
 }
 
 // Until the run is over or somebody wants out.
-Outcome<int> watch(const Common& common, LocalEngine& engine, Commits& commits, RunId id, Progress& progress) {
+Outcome<int> watch(Console& console, const Common& common, LocalEngine& engine, Commits& commits, RunId id,
+                   Progress& progress) {
   bool cancelling = false, first = true;
+  Person person(console, common);
   for (;;) {
     if (terminations > 0 || interrupts > 1) {
       engine.stop();
@@ -291,6 +216,23 @@ Outcome<int> watch(const Common& common, LocalEngine& engine, Commits& commits, 
         return std::unexpected(to_trouble(looked.error()));
       }
       if (progress.over()) return progress.finish();
+    }
+    const auto questions = open_questions(progress.run());
+    progress.ask(questions.empty() || !person.there() ? "" : wording(questions.front()));
+    if (!person.there() && waits_for_people_alone(progress.run())) return leave_to_people(common, engine, id, progress);
+    if (!questions.empty() && person.there()) {
+      if (const auto typed = person.line()) {
+        progress.answered();
+        const auto known = choices(questions.front());
+        const auto choice = std::ranges::find(known, std::string_view(*typed), &Choice::word);
+        if (choice != known.end()) {
+          const Question& question = questions.front();
+          const auto answered = ask(
+              engine,
+              AnswerRequested{id, question.job, question.task, {choice->answer, asker(Trigger::manual), ""}, nullptr});
+          progress.say(answered ? "" : printable(answered.error().message));
+        }
+      }
     }
     progress.tick();
     sleep_until_news(may_look ? log_tick : std::chrono::milliseconds(20));
@@ -350,10 +292,42 @@ Outcome<int> run_file(Console& console, const Common& common, const RunOptions& 
   const auto& accepted = std::get<RunAccepted>(*started);
   Progress progress(console, **engine, accepted.run, choose(console, common, options.plain), 1, 0);
   progress.say(fmt::format("{} #{} started, run {}", printable(workflow), accepted.number, to_string(accepted.run)));
-  return watch(common, **engine, commits, accepted.run, progress);
+  return watch(console, common, **engine, commits, accepted.run, progress);
 }
 
-Outcome<int> resume(Console& console, const Common& common, const ResumeOptions& options, const Hooks& hooks) {
+namespace {
+
+// Nothing to ask of a run that was cut off: it goes on by itself.
+Outcome<std::optional<Event>> event_of(const ActOptions& options, const Run& run) {
+  using Kind = ActOptions::Kind;
+  const Who who = asker(Trigger::manual);
+  switch (options.kind) {
+    case Kind::cancel: return CancelRequested{run.id, who};
+    case Kind::resume:
+      if (!is_final(run.status) && !options.with_current) return std::nullopt;
+      return ResumeRequested{run.id, options.with_current, options.force, nullptr, who};
+    case Kind::rerun: return RerunRequested{run.id, options.from, who};
+    case Kind::approve:
+    case Kind::reject:
+    case Kind::release: break;
+  }
+  const auto task = split_task(options.task);
+  if (!task) return give_up(Exit::wrong_usage, "usage", fmt::format("'{}' is no task", options.task));
+  AnswerRequested event{run.id, task->first, task->second, {Answered::approved, who, options.comment}, nullptr};
+  if (options.kind == Kind::reject) event.response.answer = Answered::rejected;
+  if (options.kind == Kind::release) {
+    event.response.answer = from_string<Answered>(options.answer).value_or(Answered::fail);
+    auto outputs = read_outputs(options.outputs);
+    if (!outputs) return std::unexpected(outputs.error());
+    if (!options.outputs.empty()) event.outputs = std::move(*outputs);
+  }
+  return event;
+}
+
+}  // namespace
+
+Outcome<std::optional<int>> act_here(Console& console, const Common& common, const ActOptions& options,
+                                     const Hooks& hooks) {
   const auto name = parse_run(options.run);
   if (!name) return std::unexpected(name.error());
   const std::string folder = local_folder(common);
@@ -361,14 +335,7 @@ Outcome<int> resume(Console& console, const Common& common, const ResumeOptions&
   const bool local = common.server.empty() &&
                      std::filesystem::exists(std::filesystem::path(folder) / store_file, ignored) &&
                      !is_server_folder(folder);
-  const auto elsewhere = [&]() -> Outcome<int> {
-    if (!options.rules.egress.allow.empty() || !options.rules.egress.deny.empty() ||
-        options.rules.limits != TaskLimits{})
-      return give_up(Exit::wrong_usage, "usage",
-                     "--egress-… and --task-… are for runs of `pawl run`; a server is told when it is started");
-    return resume_on_server(console, common, options.run);
-  };
-  if (!local) return elsewhere();
+  if (!local) return std::nullopt;
 
   log::configure(log::Level::warning, log::Format::text);
   const Signals signals;
@@ -384,19 +351,21 @@ Outcome<int> resume(Console& console, const Common& common, const ResumeOptions&
     return found->id;
   };
   const auto engine = hooks.local(folder, &commits, take_up, options.rules);
-  if (!engine && engine.error().name == "not_local") return elsewhere();
+  if (!engine && engine.error().name == "not_local") return std::nullopt;
   if (!engine) return std::unexpected(to_trouble(engine.error()));
 
   // Of a run that was cut off the attempt that ends now is told too: it says where it was.
   const std::int64_t first_attempt = is_final(found->status) ? found->attempt + 1 : found->attempt;
   const auto log_end = (*engine)->logs().read(found->id, 0, [](store::LogFrame&&) { return true; });
-  if (is_final(found->status))
-    if (const auto resumed = ask(**engine, ResumeRequested{found->id, false, false, nullptr, asker(Trigger::resume)}); !resumed)
-      return std::unexpected(to_trouble(resumed.error()));
+  auto event = event_of(options, *found);
+  if (!event) return std::unexpected(event.error());
+  if (*event)
+    if (const auto answered = ask(**engine, std::move(**event)); !answered)
+      return std::unexpected(to_trouble(answered.error()));
   Progress progress(console, **engine, found->id, choose(console, common, options.plain), first_attempt,
                     log_end.value_or(0));
   progress.say(fmt::format("{} #{} goes on, run {}", printable(found->workflow), found->number, to_string(found->id)));
-  return watch(common, **engine, commits, found->id, progress);
+  return watch(console, common, **engine, commits, found->id, progress);
 }
 
 }  // namespace pawl::cli

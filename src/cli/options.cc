@@ -34,15 +34,21 @@ std::optional<std::int64_t> parse_size(std::string_view text) {
   return number << shift;
 }
 
-Inputs split_inputs(const std::vector<std::string>& texts) {
+std::optional<std::pair<std::string, std::string>> split_task(std::string_view text) {
+  const std::size_t slash = text.rfind('/');
+  if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size()) return std::nullopt;
+  return std::pair(std::string(text.substr(0, slash)), std::string(text.substr(slash + 1)));
+}
+
+Inputs split_inputs(const std::vector<std::string>& texts, std::string_view kind) {
   Inputs inputs;
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
-      return {{}, fmt::format("'{}' is no input: write it as name=value", text)};
+      return {{}, fmt::format("'{}' is no {}: write it as name=value", text, kind)};
     std::string name = text.substr(0, equals);
     if (std::ranges::any_of(inputs.values, [&](const auto& one) { return one.first == name; }))
-      return {{}, fmt::format("input '{}' is given twice", name)};
+      return {{}, fmt::format("{} '{}' is given twice", kind, name)};
     inputs.values.emplace_back(std::move(name), text.substr(equals + 1));
   }
   return inputs;

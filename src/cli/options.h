@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pawl::cli {
@@ -49,8 +50,14 @@ struct StartOptions {
   bool wait = false, follow = false;
 };
 
+// Runs by what they are, as `pawl runs` and the parameters of GET runs have it; empty: any.
+struct RunFilter {
+  std::string workflow, status, trigger, since, until;
+  bool operator==(const RunFilter&) const = default;
+};
+
 struct RunsOptions {
-  std::string workflow, status, since;
+  RunFilter filter;
   std::int64_t limit = 50;
 };
 
@@ -64,9 +71,20 @@ struct DoctorOptions {
   std::string run_as;  // user that tasks are to run as
 };
 
-struct ResumeOptions {
-  std::string run;
-  bool plain = false;
+// What a person asks of a run, or of all that a filter means.
+struct ActOptions {
+  enum class Kind : std::uint8_t { cancel, resume, rerun, approve, reject, release };
+  Kind kind = Kind::cancel;
+  std::string run;  // empty: by filter
+  RunFilter filter;
+  bool all = false, dry_run = false;  // by filter
+  std::string from;  // rerun: JOB[/TASK]
+  std::string task;  // JOB/TASK that is answered
+  std::string answer;  // release: done, rerun or fail
+  std::vector<std::string> outputs;  // release done: k=v
+  std::string comment;
+  bool with_current = false, force = false;  // resume
+  bool plain = false;  // for a run in this process, with its rules
   TaskRules rules;
 };
 
@@ -76,11 +94,14 @@ std::string data_folder(const Common& common);
 // Bytes: a whole number, with K, M, G or T for powers of 1,024 (also KB, KiB). Nothing, if it is none.
 std::optional<std::int64_t> parse_size(std::string_view text);
 
-// name and value of each k=v, or what is wrong with one.
+// JOB and TASK of JOB/TASK; the key of a matrix instance may hold slashes. Nothing, if it is none.
+std::optional<std::pair<std::string, std::string>> split_task(std::string_view text);
+
+// name and value of each k=v, or what is wrong with one; `kind` is what they are called.
 struct Inputs {
   std::vector<std::pair<std::string, std::string>> values;
   std::string problem;
 };
-Inputs split_inputs(const std::vector<std::string>& texts);
+Inputs split_inputs(const std::vector<std::string>& texts, std::string_view kind = "input");
 
 }  // namespace pawl::cli

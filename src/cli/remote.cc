@@ -33,11 +33,6 @@ class Pace {
 
 void print_json(Console& console, const Json& value) { console.line(to_text(value)); }
 
-std::string id_of(const Json& run) { return std::string(find_string(run, "id")); }
-std::string name_of(const Json& run) {
-  return fmt::format("{}#{}", words(run, "workflow"), find_int(run, "number").value_or(0));
-}
-
 // All items of a list, at most `most`; `next_cursor` is that of the last page.
 Outcome<json::object> pages(Server& server, const std::string& path, std::string query, std::int64_t most) {
   json::array items;
@@ -189,18 +184,6 @@ Outcome<Json> inputs_for(Server& server, const StartOptions& options) {
   return Json(std::move(chosen));
 }
 
-// T of --since as the API takes it.
-Outcome<std::string> since_of(const std::string& text) {
-  std::int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc{} && end == text.data() + text.size() && seconds >= 0) return text;
-  const auto at = parse_rfc3339(text);
-  if (!at)
-    return give_up(Exit::wrong_usage, "usage",
-                   fmt::format("--since: '{}' is no time: give Unix seconds, or 2026-11-23T08:00:00Z", text));
-  return to_rfc3339(*at);
-}
-
 }  // namespace
 
 Outcome<int> list(Console& console, const Common& common) {
@@ -264,22 +247,19 @@ Outcome<int> start(Console& console, const Common& common, const StartOptions& o
 }
 
 Outcome<int> runs(Console& console, const Common& common, const RunsOptions& options) {
+  const auto filter = filter_members(options.filter);
+  if (!filter) return std::unexpected(filter.error());
   std::string query;
-  if (!options.workflow.empty()) query += "&workflow=" + encoded(options.workflow);
-  if (!options.status.empty()) query += "&status=" + encoded(options.status);
-  if (!options.since.empty()) {
-    const auto since = since_of(options.since);
-    if (!since) return std::unexpected(since.error());
-    query += "&since=" + encoded(*since);
-  }
+  for (const auto& member : *filter)
+    query += fmt::format("&{}={}", std::string_view(member.key()), encoded(as_view(member.value())));
   auto server = Server::open(common);
   if (!server) return std::unexpected(server.error());
   auto page = pages(*server, "runs", query, options.limit);
   if (!page) return std::unexpected(page.error());
   const auto& items = (*page)["items"].get_array();
   // No runs of a workflow that is not there is another thing than no runs.
-  if (items.empty() && !options.workflow.empty())
-    if (const auto known = server->get("workflows/" + encoded(options.workflow)); !known)
+  if (items.empty() && !options.filter.workflow.empty())
+    if (const auto known = server->get("workflows/" + encoded(options.filter.workflow)); !known)
       return std::unexpected(known.error());
   if (common.json) {
     print_json(console, Json(std::move(*page)));
@@ -319,11 +299,10 @@ Outcome<int> show(Console& console, const Common& common, const std::string& nam
 }
 
 Outcome<int> logs(Console& console, const Common& common, const LogsOptions& options) {
-  const std::size_t slash = options.task.find('/');
-  if (!options.task.empty() && (slash == std::string::npos || slash == 0 || slash + 1 == options.task.size()))
+  const auto named = split_task(options.task);
+  if (!options.task.empty() && !named)
     return give_up(Exit::wrong_usage, "usage", fmt::format("'{}' is no task: write it as JOB/TASK", options.task));
-  const std::string job = options.task.substr(0, slash);
-  const std::string task = options.task.empty() ? "" : options.task.substr(slash + 1);
+  const auto [job, task] = named.value_or(std::pair<std::string, std::string>());
   auto server = Server::open(common);
   if (!server) return std::unexpected(server.error());
   auto run = server->run(options.run);
@@ -362,39 +341,6 @@ Outcome<int> logs(Console& console, const Common& common, const LogsOptions& opt
   }
   for (const std::string& line : lines.rest()) console.line(line);
   return Exit::fine;
-}
-
-namespace {
-
-Outcome<int> act(Console& console, const Common& common, const std::string& name, std::string_view action) {
-  auto server = Server::open(common);
-  if (!server) return std::unexpected(server.error());
-  const auto named = parse_run(name);
-  if (!named) return std::unexpected(named.error());
-  std::string id = named->id;
-  if (id.empty()) {
-    const auto run = server->run(name);
-    if (!run) return std::unexpected(run.error());
-    id = id_of(*run);
-  }
-  const auto run = server->post(fmt::format("runs/{}/{}", id, action), Json(json::object()));
-  if (!run) return std::unexpected(run.error());
-  if (common.json)
-    print_json(console, *run);
-  else
-    console.line(fmt::format("{}  {}  attempt {}", name_of(*run), status_words(console, words(*run, "status")),
-                             find_int(*run, "attempt").value_or(1)));
-  return Exit::fine;
-}
-
-}  // namespace
-
-Outcome<int> cancel(Console& console, const Common& common, const std::string& run) {
-  return act(console, common, run, "cancel");
-}
-
-Outcome<int> resume_on_server(Console& console, const Common& common, const std::string& run) {
-  return act(console, common, run, "resume");
 }
 
 }  // namespace pawl::cli

@@ -145,6 +145,49 @@ TEST_F(Remote, CancelAndResumeAct) {
   call({"cancel", id});
 }
 
+TEST_F(Remote, AnApprovalIsAnsweredOnce) {
+  apply(
+      "name: gated\njobs:\n  deploy:\n    matrix: {to: [a/b, c]}\n    tasks:\n"
+      "      - {id: gate, approval: {message: \"ship to ${{ matrix.to }}\"}}\n");
+  const std::string id(find_string(json({"start", "gated"}), "id"));
+  const auto status = [&] { return std::string(find_string(json({"show", id}), "status")); };
+  while (status() != "waiting") {
+  }
+  EXPECT_THAT(call({"show", id}).out, AllOf(HasSubstr("waits for approval"), HasSubstr("ship to a/b"),
+                                            HasSubstr("deploy[to=c]"), HasSubstr("2 instances")));
+  EXPECT_EQ(call({"approve", id, "deploy/gate"}).exit, 1);
+  EXPECT_EQ(call({"approve", id, "deploy[to=a/b]/gate", "-m", "yes"}).exit, 0);
+  const Said late = call({"approve", id, "deploy[to=a/b]/gate", "--reject"});
+  EXPECT_EQ(late.exit, 4);
+  EXPECT_THAT(late.err, HasSubstr("is success: there is nothing to approve"));
+  EXPECT_EQ(call({"release", id, "deploy[to=c]/gate", "fail"}).exit, 4);
+  EXPECT_EQ(call({"approve", id, "deploy[to=c]/gate", "--reject", "-m", "not now"}).exit, 0);
+  while (status() != "failed") {
+  }
+  EXPECT_THAT(call({"show", id}).out,
+              AllOf(HasSubstr("approved by admin (yes)"), HasSubstr("approval_rejected"), HasSubstr("not now")));
+  const Said again = call({"rerun", id, "--from", "deploy[to=c]"});
+  EXPECT_EQ(again.exit, 0);
+  EXPECT_THAT(again.out, HasSubstr("attempt 2"));
+  call({"cancel", id});
+}
+
+TEST_F(Remote, ManyRunsAreMovedByFilter) {
+  apply(hanging);
+  for (int i = 0; i < 3; ++i) json({"start", "hangs"});
+  const Said dry = call({"cancel", "--workflow", "hangs", "--dry-run"});
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("hangs#1"), HasSubstr("hangs#3")));
+  EXPECT_THAT(call({"resume", "--workflow", "hangs"}).out, HasSubstr("no run of these"));
+  EXPECT_EQ(call({"cancel", "--workflow", "hangs", "--status", "running"}).exit, 0);
+  const auto open = [&] { return json({"runs", "--status", "running"}).at("items").as_array().size(); };
+  while (open() > 0) {
+  }
+  EXPECT_EQ(call({"cancel", "--all", "--status", "failed"}).exit, 1) << "nothing to cancel in a failed run";
+  const Json resumed = json({"resume", "--all", "--until", "2100-01-01T00:00:00Z"});
+  EXPECT_EQ(resumed.at("items").as_array().size(), 3u);
+  EXPECT_EQ(call({"cancel", "--all"}).exit, 0);
+}
+
 TEST_F(Remote, TheSameKeyGivesTheSameRun) {
   apply(flow);
   const Json one = json({"start", "상품 분석", "--key", "k"}), two = json({"start", "상품 분석", "--key", "k"});

@@ -10,7 +10,7 @@ namespace {
 constexpr int widest_name = 40;
 
 // Why it waits or was skipped, how often it was tried, what its title is.
-std::string remarks(const Json& work, std::string_view id) {
+std::string remarks(const Json& work, std::string_view id, Instant now) {
   std::vector<std::string> parts;
   if (const auto reason = words(work, "reason"); reason == "done")
     parts.push_back(fmt::format("done in attempt {}", find_int(work, "done_in_attempt").value_or(0)));
@@ -18,12 +18,22 @@ std::string remarks(const Json& work, std::string_view id) {
     parts.push_back(reason);
   if (const auto waits_for = words(work, "waits_for"); !waits_for.empty()) {
     const auto due = instant(work, "due");
-    parts.push_back("waits for " + waits_for + (due ? " until " + local_clock(*due) : ""));
+    parts.push_back("waits for " + waits_for + (due ? " until " + local_due(*due, now) : ""));
   }
+  if (const auto message = words(work, "message"); !message.empty()) parts.push_back("“" + message + "”");
+  if (const Json* response = find(work, "response"); response && response->is_object()) {
+    std::string said = words(*response, "answer");
+    if (const auto user = words(*response, "user"); !user.empty()) said += " by " + user;
+    if (const auto comment = words(*response, "comment"); !comment.empty()) said += " (" + comment + ")";
+    parts.push_back(said);
+  }
+  if (const auto& instances = elements(work, "instances"); !instances.empty())
+    parts.push_back(fmt::format("{} instances", instances.size()));
   if (const auto& tries = elements(work, "tries"); !tries.empty())
     if (const auto number = find_int(tries.back(), "try").value_or(1); number > 1)
       parts.push_back(fmt::format("try {}", number));
-  if (const auto title = words(work, "name"); !title.empty() && title != id) parts.push_back("(" + title + ")");
+  if (const auto title = words(work, "name"); !title.empty() && title != id && !id.starts_with(title + '['))
+    parts.push_back("(" + title + ")");
   return fmt::format("{}", fmt::join(parts, "  "));
 }
 
@@ -65,6 +75,12 @@ std::optional<Instant> instant(const Json& value, std::string_view member) {
   return parsed ? std::optional(*parsed) : std::nullopt;
 }
 
+std::string id_of(const Json& run) { return std::string(find_string(run, "id")); }
+
+std::string name_of(const Json& run) {
+  return fmt::format("{}#{}", words(run, "workflow"), find_int(run, "number").value_or(0));
+}
+
 std::string duration_of(const Json& value, Instant now) {
   const auto from = instant(value, "started_at");
   if (!from) return "";
@@ -99,6 +115,40 @@ std::vector<std::string> error_lines(const Json& error, bool cause) {
   return lines;
 }
 
+std::vector<Question> open_questions(const Json& run) {
+  std::vector<Question> questions;
+  const Json* const attempt = newest_attempt(run);
+  if (!attempt) return questions;
+  for (const Json& job : elements(*attempt, "job_runs"))
+    for (const Json& task : elements(job, "task_runs")) {
+      const auto waits_for = find_string(task, "waits_for");
+      if (waits_for != "approval" && waits_for != "release") continue;
+      questions.push_back({std::string(find_string(job, "job")), std::string(find_string(task, "task")),
+                           waits_for == "approval", words(task, "message")});
+    }
+  return questions;
+}
+
+std::string answer_command(const Question& question, std::string_view run) {
+  const std::string task = shell_word(printable(question.job + '/' + question.task));
+  return question.approval ? fmt::format("pawl approve {} {} [--reject]", shell_word(run), task)
+                           : fmt::format("pawl release {} {} done|rerun|fail", shell_word(run), task);
+}
+
+bool waits_for_people_alone(const Json& run) {
+  const Json* const attempt = newest_attempt(run);
+  if (find_string(run, "status") != "waiting" || !attempt) return false;
+  bool asked = false;
+  for (const Json& job : elements(*attempt, "job_runs"))
+    for (const Json& task : elements(job, "task_runs")) {
+      if (find_string(task, "status") != "waiting") continue;
+      const auto waits_for = find_string(task, "waits_for");
+      if (waits_for != "approval" && waits_for != "release") return false;
+      asked = true;
+    }
+  return asked;
+}
+
 std::vector<std::string> attempt_tree(const Console& console, const Json& attempt, Instant now, int width,
                                       bool collapse) {
   std::vector<Row> rows;
@@ -121,7 +171,7 @@ std::vector<std::string> attempt_tree(const Console& console, const Json& attemp
     const std::string status = words(*row.work, "status");
     const Mark sign = mark(console, status);
     std::string rest = fmt::format("{}  {:<9}  {:<7}  {}", pad(fit(console, row.id, widest_name), names - row.indent),
-                                   status, duration_of(*row.work, now), remarks(*row.work, row.id));
+                                   status, duration_of(*row.work, now), remarks(*row.work, row.id, now));
     rest.erase(rest.find_last_not_of(' ') + 1);
     if (width > 0) rest = fit(console, rest, width - row.indent - 3);
     lines.push_back(indent + console.paint(sign.colour, sign.shape) + ' ' +
@@ -177,6 +227,8 @@ std::string run_page(const Console& console, const Json& run, Instant now) {
       for (const std::string& line : error_lines(*error, false)) page += "  " + line + '\n';
     for (const std::string& line : attempt_tree(console, attempt, now, 0, false)) page += line + '\n';
   }
+  for (const Question& question : open_questions(run))
+    page += fmt::format("\n{}\n", answer_command(question, name_of(run)));
   return page;
 }
 

@@ -16,6 +16,9 @@ std::optional<Instant> instant(const Json& value, std::string_view member);
 // From its start to its end, or to `now` while it runs; empty before.
 std::string duration_of(const Json& value, Instant now);
 
+std::string id_of(const Json& run);
+std::string name_of(const Json& run);  // NAME#42
+
 // `✓ success`, painted.
 std::string status_words(const Console& console, std::string_view status);
 
@@ -26,6 +29,17 @@ std::vector<std::string> error_lines(const Json& error, bool cause);
 // not begun. `width` 0: lines of any length.
 std::vector<std::string> attempt_tree(const Console& console, const Json& attempt, Instant now, int width,
                                       bool collapse);
+
+// A task of the newest attempt that waits for a person.
+struct Question {
+  std::string job, task;
+  bool approval = false;  // else it was cut off and is held
+  std::string text;  // what it is about; may be empty
+};
+std::vector<Question> open_questions(const Json& run);
+std::string answer_command(const Question& question, std::string_view run);
+// Whether nothing of the run goes on until somebody answers.
+bool waits_for_people_alone(const Json& run);
 
 // All of a run: `pawl show`.
 std::string run_page(const Console& console, const Json& run, Instant now);

@@ -46,8 +46,11 @@ void Steps::look_at_task(std::vector<Line>& lines, const Json& task, const std::
   const std::string status = words(task, "status"), waits_for = words(task, "waits_for");
   if (waits_for != seen.waits_for && !waits_for.empty()) {
     const auto due = instant(task, "due");
-    const auto since = tries.empty() ? std::nullopt : instant(tries.back(), "finished_at");
-    say(since, "waits for " + waits_for + (due ? " until " + local_clock(*due) : ""));
+    const auto since = tries.empty() ? instant(task, "started_at") : instant(tries.back(), "finished_at");
+    const std::string message = words(task, "message");
+    say(since,
+        fmt::format("waits for {}{}{}", waits_for, due ? " until " + local_due(*due, since.value_or(otherwise)) : "",
+                    message.empty() ? "" : ": " + message));
   }
   seen.waits_for = waits_for;
   const bool over = is_over(status) || status == "skipped";

@@ -172,6 +172,10 @@ std::string local_clock(Instant instant) {
   return fmt::format("{:02}:{:02}:{:02}", t.tm_hour, t.tm_min, t.tm_sec);
 }
 
+std::string local_due(Instant due, Instant now) {
+  return due - now < std::chrono::hours(12) ? local_clock(due) : local_time(due);
+}
+
 Instant wall_clock() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
 
 std::string shell_word(std::string_view text) {

@@ -28,6 +28,7 @@ std::string short_duration(Duration duration);
 // In the time zone of the machine: 2026-11-23 08:00:01, and 08:00:01.
 std::string local_time(Instant instant);
 std::string local_clock(Instant instant);
+std::string local_due(Instant due, Instant now);  // the clock alone if it is less than half a day away
 Instant wall_clock();
 
 // In single quotes if a shell would not take it as one plain word.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/step.h"
+#include "model/limits.h"
 
 namespace pawl::engine {
 namespace {
@@ -33,6 +34,11 @@ Result<Json> given_outputs(const TaskPlan& plan, const Json& given) {
       return fail(Code::invalid,
                   fmt::format("task {} declares no output '{}'", plan.task->id, std::string_view(member.key())),
                   "outputs_invalid");
+    if (const std::size_t size = text_size(member.value()); size > max_output_value)
+      return fail(
+          Code::invalid,
+          fmt::format("output '{}' takes {} bytes; a value may take 1 MiB", std::string_view(member.key()), size),
+          "outputs_invalid");
     outputs[member.key()] = member.value();
   }
   return outputs;
@@ -65,12 +71,15 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
   }
   auto outputs = given_outputs(plan, event.outputs);
   if (!outputs) return std::unexpected(outputs.error());
+  if (s.held()) {
+    // It waits after several crashes in a row. A person has looked at it now, and it goes on.
+    step.emit(AttemptHeld{});
+    begin_attempt(step);
+  }
   Response response = event.response;
   response.who.at = step.now;
   step.emit(TaskAnswered{ref, std::move(response)});
   if (step.broken()) return Answer{};
-  // Nothing of a held attempt starts: its jobs go on from here when it begins.
-  const bool held = s.held();
   switch (said) {
     case Answered::approved: {
       json::object values{{"approved_by", event.response.who.user}, {"comment", event.response.comment}};
@@ -88,18 +97,14 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
                failure("interrupted", "interrupted while it ran, and released as failed"));
       break;
     case Answered::rerun:
-      if (held) {
-        step.emit(TaskWaits{ref, WaitsFor::limit, std::nullopt, {}});
-      } else if (start_task(step, ref)) {
+      if (start_task(step, ref)) {
         settle(step);
         return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
       }
       break;
   }
-  if (!held) {
-    advance(step, job);
-    settle(step);
-  }
+  advance(step, job);
+  settle(step);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
 }
 

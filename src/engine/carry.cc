@@ -95,6 +95,10 @@ std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan&
   return tasks;
 }
 
+bool all_final(const std::vector<TaskRun>& tasks) {
+  return std::ranges::all_of(tasks, [](const TaskRun& task) { return is_final(task.status); });
+}
+
 std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
   const Plan& before = *state.plan;
   TaskRun unknown;
@@ -119,15 +123,11 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
         JobRun kept = instance;
         kept.of = static_cast<int>(j);
         kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j], unknown);
-        // Done as a whole only if all that it now consists of is.
-        if (!std::ranges::all_of(kept.tasks, [](const TaskRun& task) { return is_final(task.status); }))
-          begin_again(kept);
+        if (!all_final(kept.tasks)) begin_again(kept);
         jobs.push_back(std::move(kept));
       }
     }
-    bool all_done = !now.jobs[j].job->matrix;
-    for (const TaskRun& task : jobs[j].tasks) all_done = all_done && (is_final(task.status) || is_done(task));
-    if (!all_done || !is_final(jobs[j].status)) begin_again(jobs[j]);
+    if (now.jobs[j].job->matrix || !all_final(jobs[j].tasks)) begin_again(jobs[j]);
   }
   return jobs;
 }
@@ -158,15 +158,29 @@ bool failure_counts(const TaskPlan& plan, const TaskRun& task) {
   return task.status == WorkStatus::failed && !plan.task->continue_on_error;
 }
 
-void carry_over_interruption(RunState& state) {
+namespace {
+
+// Whether a try of this job or instance was in flight, and its job wants to begin again after that. What the task
+// itself says of a crash comes first: one that must not be repeated would be by its job.
+bool begins_again(const RunState& state, int job) {
+  if (state.job_plan(job).job->resume != ResumeAt::job) return false;
+  bool cut_off = false;
+  for (const std::set<TaskRef>* refs : {&state.in_flight, &state.cut_off})
+    for (auto ref = refs->lower_bound({job, 0}); ref != refs->end() && ref->job == job; ++ref) {
+      if (state.plan_of(*ref).task->on_crash != OnCrash::rerun) return false;
+      cut_off = true;
+    }
+  return cut_off;
+}
+
+}  // namespace
+
+void carry_over_interruption(RunState& state, bool holds) {
   Attempt next;
   next.jobs = state.attempt.jobs;
   state.carried_cut_off.clear();
   state.carried_progress.assign(next.jobs.size(), JobProgress{});
   const int number = state.attempt.number;
-  // What is to wait for a person is not thrown away before one has spoken.
-  const Recover& policy = state.plan->workflow->recover;
-  const bool holds = policy.then_hold && state.counted_recoveries > policy.max;
   for (std::size_t j = 0; j < next.jobs.size(); ++j) {
     JobRun& job = next.jobs[j];
     if (is_final(job.status)) {
@@ -177,13 +191,7 @@ void carry_over_interruption(RunState& state) {
     const bool begun = job.status == WorkStatus::running || state.progress[j].condition_held;
     state.carried_progress[j].condition_held = begun;
     begin_again(job);
-    const auto in_job = [&](const std::set<TaskRef>& tasks) {
-      const auto first = tasks.lower_bound({static_cast<int>(j), 0});
-      return first != tasks.end() && first->job == static_cast<int>(j);
-    };
-    // A job that only waits was not cut off: its due times, questions and held tasks stay.
-    const bool whole = begun && !holds && state.job_plan(static_cast<int>(j)).job->resume == ResumeAt::job &&
-                       (in_job(state.in_flight) || in_job(state.cut_off));
+    const bool whole = !holds && begins_again(state, static_cast<int>(j));
     for (std::size_t t = 0; t < job.tasks.size(); ++t) {
       TaskRun& task = job.tasks[t];
       const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
@@ -274,9 +282,13 @@ std::vector<std::string> unmatched(const RunState& state, const Plan& plan) {
   for (std::size_t j = 0; j < state.attempt.jobs.size(); ++j) {
     const JobRun& job = state.attempt.jobs[j];
     const JobPlan& before = state.job_plan(static_cast<int>(j));
-    if (before.job->role != Role::normal || !plan.job_index.contains(before.job->id)) continue;
+    const auto found = plan.job_index.find(before.job->id);
+    if (before.job->role != Role::normal || found == plan.job_index.end()) continue;
+    // A job that gets a matrix, or loses it, has other places for its work.
+    const bool other_shape =
+        before.job->matrix.has_value() != plan.jobs[at_index(found->second)].job->matrix.has_value();
     for (std::size_t t = 0; t < job.tasks.size(); ++t)
-      if (is_done(job.tasks[t]) && !before.tasks[t].task->explicit_id)
+      if (is_done(job.tasks[t]) && (other_shape || !before.tasks[t].task->explicit_id))
         names.push_back(state.job_name(static_cast<int>(j)) + "/" + before.tasks[t].task->id);
   }
   return names;

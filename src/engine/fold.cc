@@ -86,24 +86,6 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   }
 }
 
-// The members of an object, sorted, as the key of an instance: db=x,os=a.
-std::string instance_key(const Json& values) {
-  std::map<std::string_view, const Json*> sorted;
-  for (const auto& member : values.get_object())
-    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
-  std::string key;
-  for (const auto& [name, value] : sorted) {
-    if (!key.empty()) key += ',';
-    key += name;
-    key += '=';
-    if (value->is_string())
-      key += as_view(*value);
-    else
-      append_json(key, *value);
-  }
-  return key;
-}
-
 class Apply {
  public:
   Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan)
@@ -167,7 +149,8 @@ class Apply {
     // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
     if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
     if (change.counted) ++s_.counted_recoveries;
-    carry_over_interruption(s_);
+    const Recover& policy = s_.plan->workflow->recover;
+    carry_over_interruption(s_, policy.then_hold && s_.counted_recoveries > policy.max);
     const auto error = std::make_shared<const Failure>(Failure{"interrupted", change.message, nullptr});
     for (JobRun& job : s_.attempt.jobs) {
       if (is_final(job.status)) continue;
@@ -507,6 +490,23 @@ class Apply {
 
 }  // namespace
 
+std::string instance_key(const Json& values) {
+  std::map<std::string_view, const Json*> sorted;
+  for (const auto& member : values.get_object())
+    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
+  std::string key;
+  for (const auto& [name, value] : sorted) {
+    if (!key.empty()) key += ',';
+    key += name;
+    key += '=';
+    if (value->is_string())
+      key += as_view(*value);
+    else
+      append_json(key, *value);
+  }
+  return key;
+}
+
 Result<void> apply(RunState& state, const Change& change, Instant at, const std::shared_ptr<const Plan>& new_plan) {
   return std::visit(Apply(state, at, new_plan), change);
 }
@@ -561,9 +561,13 @@ bool settle_row(RunState& state, Instant at) {
   }
   if (attempt.status != RunStatus::queued && !attempt.started_at) attempt.started_at = at;
 
+  const auto& retention = state.plan->workflow->retention;
+  std::optional<Instant> expires_at;
+  if (is_final(attempt.status) && attempt.finished_at && retention) expires_at = *attempt.finished_at + *retention;
+
   Run& run = state.run;
   if (run.status == attempt.status && run.waits_for == attempt.waits_for && run.due == attempt.due &&
-      run.attempt == attempt.number && run.error == attempt.error)
+      run.attempt == attempt.number && run.error == attempt.error && run.expires_at == expires_at)
     return false;
   run.status = attempt.status;
   run.waits_for = attempt.waits_for;
@@ -573,6 +577,7 @@ bool settle_row(RunState& state, Instant at) {
   run.error = attempt.error;
   if (!run.started_at) run.started_at = attempt.started_at;
   run.finished_at = attempt.finished_at;
+  run.expires_at = expires_at;
   return true;
 }
 

@@ -75,39 +75,6 @@ TEST(FailFast, AnInstanceThatWasCutOffStillCleansUp) {
   EXPECT_EQ(world.run().status, RunStatus::failed);
 }
 
-constexpr std::string_view on_probation = R"(
-name: w
-jobs:
-  j: {tasks: [{id: go, approval: true}, {id: then, run: x}]}
-  k: {tasks: [{id: other, run: x}]}
-)";
-
-TEST(Probation, AnAnswerThatComesInItIsKeptAndNothingStarts) {
-  TestWorld world(on_probation);
-  world.start();
-  world.crash();
-  world.crash();
-  ASSERT_TRUE(world.live().held());
-  ASSERT_TRUE(world.answer("j", "go", Answered::approved));
-  EXPECT_EQ(world.starts_of("then"), 0);
-  world.pass(1min);
-  EXPECT_EQ(world.task_is("then"), "running");
-}
-
-TEST(Probation, ATaskThatIsReleasedInItStartsAfterIt) {
-  TestWorld world(
-      "name: w\njobs: {j: {tasks: [{id: pay, run: x, on-crash: hold}]}, k: {tasks: [{id: other, run: x}]}}");
-  world.start();
-  world.crash();
-  world.crash();
-  ASSERT_TRUE(world.live().held());
-  ASSERT_TRUE(world.answer("j", "pay", Answered::rerun));
-  EXPECT_EQ(world.starts_of("pay"), 1);
-  world.pass(1min);
-  world.offer();
-  EXPECT_EQ(world.starts_of("pay"), 2);
-}
-
 TEST(Probation, ARunThatWaitsForAPersonHoldsNobodyUp) {
   TestWorld world("name: w\njobs: {j: {tasks: [{id: t, run: x}, {id: go, approval: true, if: always()}]}}");
   const RunId first = world.start();
@@ -172,7 +139,7 @@ TEST(AnotherVersion, ALateResultOfTheOldWorkIsNotTakenForTheNew) {
   TaskFinished late = world.result("a", exits(0));
   late.attempt = 1;
   world.finish("a", exits(1));
-  world.renew("name: w\njobs: {j: {tasks: [{id: b, run: x}]}}");
+  world.change("name: w\njobs: {j: {tasks: [{id: b, run: x}]}}");
   ASSERT_TRUE(world.resume_with_current());
   ASSERT_TRUE(world.ask(late));
   EXPECT_EQ(world.task_is("b"), "running");
@@ -183,7 +150,7 @@ TEST(AnotherVersion, AnInstanceThatWasDoneRunsTheTasksThatAreNew) {
   world.start();
   world.finish_in("j[a=1]", "t");
   world.finish_in("j[a=2]", "t", exits(1));
-  world.renew("name: w\njobs: {j: {matrix: {a: [1]}, tasks: [{id: t, run: x}, {id: more, run: x}]}}");
+  world.change("name: w\njobs: {j: {matrix: {a: [1]}, tasks: [{id: t, run: x}, {id: more, run: x}]}}");
   ASSERT_TRUE(world.resume_with_current());
   world.finish_in("j[a=1]", "more");
   EXPECT_EQ(world.run().status, RunStatus::success);
@@ -198,10 +165,10 @@ TEST(AnotherVersion, ATaskThatComesBackHasANewKey) {
   world.finish("a");
   const std::string key = world.newest("a").idempotency_key;
   world.finish("bad", exits(1));
-  world.renew("name: w\njobs: {j: {tasks: [{id: bad, run: x}]}}");
+  world.change("name: w\njobs: {j: {tasks: [{id: bad, run: x}]}}");
   ASSERT_TRUE(world.resume_with_current());
   world.finish("bad", exits(1));
-  world.renew(with_a);
+  world.change(with_a);
   ASSERT_TRUE(world.resume_with_current());
   EXPECT_NE(world.newest("a").idempotency_key, key);
 }

@@ -151,7 +151,8 @@ void advance_job(Step& step, int job) {
                                 {.success = !(fails_what_follows && progress.task_failed) && !stopping,
                                  .failure = progress.task_failed || progress.ancestor_failed || step.s.stop_error ||
                                             (step.s.verdict && step.s.verdict->status == RunStatus::failed),
-                                 .cancelled = stopping && !step.s.stop_error});
+                                 .cancelled = (stopping && !step.s.stop_error) ||
+                                              (step.s.verdict && step.s.verdict->status == RunStatus::cancelled)});
       if (judged.verdict == Held::failed) {
         record_passed_over();
         end_task(step, ref, WorkStatus::failed, SkipReason::none, judged.error);

@@ -40,9 +40,9 @@ Result<TaskRef> find_start(const RunState& s, std::string_view from) {
     const JobRun& run = s.attempt.jobs[j];
     const int position = static_cast<int>(j);
     if (s.job_name(position) != job || s.job_plan(position).job->role != Role::normal) continue;
-    // An instance that another version's list does not hold any more is not there for anybody.
+    // An instance that the list holds no more would be begun by nobody.
     if (run.of >= 0) {
-      const std::vector<int>& listed = s.attempt.jobs[static_cast<std::size_t>(run.of)].instances;
+      const auto& listed = s.attempt.jobs[static_cast<std::size_t>(run.of)].instances;
       if (std::ranges::find(listed, position) == listed.end()) continue;
     }
     if (slash == std::string_view::npos) return TaskRef{position, -1};

@@ -384,6 +384,7 @@ bool start_approval(Step& step, TaskRef ref, const ApprovalPlan& approval) {
   const RunContext context(step.s, ref.job, ref.task, step.s.task(ref).generation_started.value_or(step.now));
   auto message = expression::evaluate_text(approval.message, context);
   if (!message) return cannot_start(step, ref, message.error(), "approval");
+  if (message->size() > preview_bytes) *message = std::string(cut_utf8(*message, preview_bytes)) + "…";
   std::optional<Instant> expires;
   if (action.expires) expires = step.now + *action.expires;
   step.emit(TaskWaits{ref, WaitsFor::approval, expires, std::move(*message)});

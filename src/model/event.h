@@ -121,8 +121,19 @@ struct RunCutOff {
   RunId run;
 };
 
-using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested,
-                           RerunRequested, AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff>;
+// `expires_at` of a run has come.
+struct RetentionReached {
+  RunId run;
+};
+
+// Of a run that is gone, log and folder have been removed.
+struct RemainsRemoved {
+  RunId run;
+};
+
+using Event =
+    std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, RerunRequested,
+                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved>;
 
 // Answers to those who asked.
 struct WorkflowAccepted {
