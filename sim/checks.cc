@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/check.h"
 #include "engine/fold.h"
 #include "sim/describe.h"
@@ -134,15 +136,18 @@ void Checks::look_at_input(const StartTask& command, const engine::RunState& sta
 
 // P6: what kills the server is not started for ever.
 void Checks::look_at_poison(const StartTask& command, const Ledger::Page& page, const std::string& where) {
-  // Each task that is done for the first time and each word of a person sets the count back.
-  const int again = 1 + page.era + page.answers + static_cast<int>(page.ever_done.size());
+  // A person's resume begins anew, perhaps with another limit; each answer and each task that is done for the first time
+  // sets the count back.
+  Seen& seen = runs_[command.run];
+  if (std::exchange(seen.era, page.era) != page.era) seen.poison_starts.clear();
+  const int again = 1 + page.answers + static_cast<int>(page.ever_done.size());
   const Recover& recover = page.state.plan->workflow->recover;
   const int most = (recover.max + 1) * again;
   // So does an attempt that has been running for longer than the window.
   const engine::RunState& state = page.state;
   if (state.ran - state.ran_before + (state.last_at - state.running_since.value_or(state.last_at)) > recover.window)
-    runs_[command.run].poison_starts.clear();
-  if (++runs_[command.run].poison_starts[command.job + "/" + command.task] > most)
+    seen.poison_starts.clear();
+  if (++seen.poison_starts[command.job + "/" + command.task] > most)
     violation("P6", command.run, fmt::format("{} is started more than {} times", where, most));
 }
 

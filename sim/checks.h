@@ -46,7 +46,8 @@ class Checks {
 
  private:
   struct Seen {
-    std::map<std::string, int> poison_starts;
+    std::map<std::string, int> poison_starts;  // in this era
+    int era = 0;
     int resumes = 0, answers = 0;  // that persons were told of
   };
   void violation(std::string_view promise, RunId run, const std::string& what);

@@ -106,13 +106,13 @@ void Ledger::look_before(Page& page, const Change& change, Instant at) {
     for (const TaskRef ref : state.in_flight) {
       const OnCrash on_crash = state.plan_of(ref).task->on_crash;
       if (on_crash == OnCrash::hold) page.must_be_released.insert(work_name(state, ref));
-      if (on_crash == OnCrash::fail) page.stays_failed.insert(work_name(state, ref));
+      if (on_crash == OnCrash::fail) page.stays_failed.insert(generation_name(state, ref));
     }
     if (state.plan->workflow->recover.then_hold && state.counted_recoveries >= state.plan->workflow->recover.max &&
         !state.finished_task && interrupted->counted)
       for (const TaskRef ref : state.in_flight) {
         page.must_be_released.insert(work_name(state, ref));
-        page.stays_failed.erase(work_name(state, ref));
+        page.stays_failed.erase(generation_name(state, ref));
       }
   } else if (const auto* started = std::get_if<TaskStarted>(&change)) {
     task_starts(page, started->ref);
@@ -129,7 +129,7 @@ void Ledger::look_before(Page& page, const Change& change, Instant at) {
     const std::string name = work_name(state, answered->ref);
     if (page.asked.erase(name) == 0) violation("answer", page, name + " is answered and has not asked, or twice");
     page.must_be_released.erase(name);
-    page.stays_failed.erase(name);
+    page.stays_failed.erase(generation_name(state, answered->ref));
     ++page.answers;
   } else if (const auto* ended = std::get_if<TaskEnded>(&change)) {
     task_ends(page, *ended, at);
@@ -175,7 +175,8 @@ void Ledger::task_starts(Page& page, TaskRef ref) {
   if (page.done.contains(generation_name(state, ref))) violation("P2", page, name + " starts again after its success");
   if (page.must_be_released.contains(name) || page.asked.contains(name))
     violation("hold", page, name + " starts, and no person has released it");
-  if (page.stays_failed.contains(name)) violation("on-crash", page, name + " starts again, though it says fail");
+  if (page.stays_failed.contains(generation_name(state, ref)))
+    violation("on-crash", page, name + " starts again, though it says fail");
   if (state.held()) violation("held", page, name + " starts in an attempt that is held");
   if (run.status != WorkStatus::running) violation("held", page, name + " starts in a job that does not run");
   if (!state.run.group.empty() && !state.run.group_held)

@@ -41,7 +41,8 @@ class Ledger {
     std::map<std::string, Instant> due;  // of open waits and approvals, as first said
     std::set<std::string> waited;  // `name#generation` of waits that have begun in this era
     std::map<std::string, WaitsFor> asked;  // tasks that wait for a person
-    std::set<std::string> must_be_released, stays_failed;  // cut off, and what `on-crash` says of them
+    std::set<std::string> must_be_released;  // cut off, and held by `on-crash`
+    std::set<std::string> stays_failed;  // cut off, and failed by it: `name#generation`
     std::set<std::string> done;  // `name#generation` recorded as success
     std::set<std::string> ever_done;
     std::optional<RunStatus> verdict;  // of this era
