@@ -1,0 +1,123 @@
+"""kill -9 at random moments, of a server with tens of runs in flight, again and again on the same folder."""
+
+import random
+import shutil
+import threading
+import time
+import traceback
+
+from kill import checks
+from kill.exact import KEPT
+from kill.scenarios import A, call, shell
+from kill.world import Broken, World
+
+IN_FLIGHT = 30
+SETTLED = 0.01  # seconds in which the peer may still see calls of the server that was killed
+LONGEST_LIFE = 0.45  # seconds from one start to the next kill; a start takes a part of it
+
+
+class Load(A):
+    """Three workflows: the one of scenario A, a chain of calls, and a matrix of calls and shells."""
+
+    def apply_all(self):
+        world, peer = self.world, self.world.peer
+        self.apply("1")
+        peer.on("/link", peer.slow)
+        links = [call("t0", peer, "main/t0", path="link")]
+        links += [call(f"t{n}", peer, f"main/t{n}", path="link", saw=f"tasks.t{n - 1}.outputs.token") for n in range(1, 8)]
+        rules = {f"main/t{n}": {"hands_on": True} | ({"saw": f"main/t{n - 1}"} if n else {}) for n in range(8)}
+        self.define("chain", rules, jobs={"main": {"tasks": links}})
+        self.define("fan", {"each/hit": {"hands_on": True}, "each/write": {"lines": True, "saw": "each/hit"}, "end/end": {}},
+                    jobs={"each": {"matrix": {"n": [1, 2, 3]}, "tasks": [
+                        call("hit", peer, "each[n=${{ matrix.n }}]/hit"),
+                        shell("write", world, "lines", saw="tasks.hit.outputs.token")]},
+                        "end": {"needs": "each", "tasks": [call("end", peer, "end/end")]}})
+
+
+class Killer:
+    """Kills the newest server some time after its start, for as long as there are kills left."""
+
+    def __init__(self, world, dice, cycles):
+        self.world, self.dice, self.left = world, dice, cycles
+        self.timer = None
+        self.lives = []
+
+    def arm(self):
+        self.lives.append({"start": time.monotonic(), "ready": None, "kill": None})
+        if self.left > 0:
+            self.left -= 1
+            life, process = self.lives[-1], self.world.server.process
+
+            def shoot():
+                life["kill"] = time.monotonic()
+                process.kill()
+
+            self.timer = threading.Timer(self.dice.uniform(0, LONGEST_LIFE), shoot)
+            self.timer.start()
+
+    def figures(self, calls):
+        """For each kill after which the server became ready: seconds from ready, and from the kill, to the next call."""
+        found = []
+        for before, life in zip(self.lives, self.lives[1:]):
+            following = next((at for at in calls if at > life["start"] + SETTLED), None)
+            if before["kill"] and life["ready"] and following:
+                found.append((max(0.0, following - life["ready"]), following - before["kill"]))
+        return found
+
+
+def segment(binary, seed, cycles):
+    """`cycles` kills of one server, then all that was begun is brought to its end and checked."""
+    begin = time.monotonic()
+    dice = random.Random(seed)
+    world = World(binary)
+    load = Load(world)
+    killer = Killer(world, dice, cycles)
+    found, figures, runs, effects = [], [], [], 0
+    try:
+        world.start()
+        load.warm_up()
+        load.apply_all()
+        world.kill()
+        world.deaths_allowed = cycles
+        world.started = killer.arm
+        world.start()
+        open_ones = []
+        while killer.left > 0 or not world.dead() and killer.timer.is_alive():
+            killer.lives[-1]["ready"] = killer.lives[-1]["ready"] or time.monotonic()
+            if len(open_ones) < IN_FLIGHT:
+                key = f"key-{len(runs)}"
+                runs.append(world.begin(dice.choices(("a", "chain", "fan"), (1, 3, 2))[0], key))
+                open_ones.append(runs[-1])
+            else:
+                seen = dice.choice(open_ones)
+                if world.look(seen)["status"] in checks.FINAL:
+                    open_ones.remove(seen)
+        killer.timer.join()
+        load.expected |= dict.fromkeys(runs, "success")
+        load.finish()
+        figures = killer.figures([call.at for call in world.peer.calls])
+        story = load.story()
+        effects = len(story["effects"])
+        found += checks.violations(story)
+    except (Broken, TimeoutError) as error:
+        found.append(f"progress: {error}")
+    except Exception:
+        found.append(f"driver: {traceback.format_exc()}")
+    if killer.timer:
+        killer.timer.cancel()
+    world.server.kill()
+    try:
+        found += world.damage()
+    except Exception as error:
+        found.append(f"database: {error}")
+    result = {"seed": seed, "kills": sum(life["kill"] is not None for life in killer.lives), "runs": len(runs), "effects": effects,
+              "in_start_up": sum(life["kill"] is not None and life["ready"] is None for life in killer.lives),
+              "figures": figures, "violations": found, "seconds": time.monotonic() - begin}
+    if found:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        place = KEPT / f"random-{seed}"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(world.folder, place, symlinks=True)
+        result["kept"] = str(place)
+    world.close()
+    return result

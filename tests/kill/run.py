@@ -1,0 +1,219 @@
+"""The crash harness: `./dev kill`. A real server is killed, started again, and judged by what stood outside of it.
+
+    strace   at every write-class system call of two scenarios, one experiment a call
+    random   at random moments under load
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from kill import exact, random_kills  # noqa: E402
+from kill.scenarios import SCENARIOS  # noqa: E402
+from support.pawl import PAWL  # noqa: E402
+
+POINTS = 600  # that are tried unless --long tries all
+AT_LEAST = 500  # distinct ones that a whole run has to hit
+CYCLES = 208
+SEGMENT = 26  # kills of one server before it is judged
+
+
+class Progress:
+    """A line on standard error every few seconds."""
+
+    def __init__(self):
+        self.begin = self.said = time.monotonic()
+        self.text = lambda: ""
+
+    def tell(self, *_):
+        if time.monotonic() - self.said > 5:
+            self.say(self.text())
+
+    def say(self, text):
+        self.said = time.monotonic()
+        print(f"kill: {self.said - self.begin:4.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+def show_violation(result, progress):
+    name = result.get("point") or f"random kills, --seed {result['seed']} --cycles {SEGMENT}"
+    progress.say(f"VIOLATION at {name}")
+    for sentence in result["violations"][:10]:
+        print(f"    {sentence}", file=sys.stderr)
+    if result.get("trace"):
+        print("    strace: " + "\n            ".join(result["trace"].splitlines()[-12:]), file=sys.stderr)
+    if result.get("kept"):
+        print(f"    its folder is {result['kept']}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def strace(options, pool, progress):
+    """All experiments, summed up as plain data."""
+    points, total = [], collections.Counter()
+    if options.point:
+        points = [exact.Point.parse(text) for text in options.point]
+    else:
+        for name in options.scenario or SCENARIOS:
+            for phase in exact.PHASES:
+                calls, found = exact.survey(options.binary, name, phase)
+                total[f"{name}:{phase}"] = calls
+                points += [point for point in found if options.only in (None, point.syscall)]
+        progress.say(f"{sum(total.values())} calls in {len(total)} surveys, {len(points)} points")
+        points = exact.choose(points, None if options.long or options.only else options.points)
+    hit, kills, bad, seconds = {}, 0, [], []
+    done = 0
+    progress.text = lambda: f"{done} of {done + left} points tried, {len(hit)} distinct ones hit, {len(bad)} with violations"
+    left = len(points)
+
+    def tell(waiting):
+        nonlocal left
+        left = waiting
+        progress.tell()
+
+    for result in exact.loop(options.binary, pool, points, options.long or bool(options.only), tell):
+        done += 1
+        kills += result["reached"]
+        seconds.append(result["seconds"])
+        if result["victim"]:
+            scenario, phase = result["point"].split(":")[:2]
+            hit.setdefault((scenario, phase, *result["victim"]), result["point"])
+        if result["violations"]:
+            bad.append(result)
+            show_violation(result, progress)
+    table = collections.Counter()
+    for scenario, phase, _thread, syscall, group, _ordinal in hit:
+        table[phase == "guard", group, syscall, scenario] += 1
+    return {"calls": dict(total), "tried": done, "kills": kills, "distinct": len([1 for key in hit if key[1] != "guard"]),
+            "guard": len([1 for key in hit if key[1] == "guard"]), "exhaustive": bool(options.long or options.only),
+            "table": [[*key, count] for key, count in sorted(table.items())],
+            "violations": [{"point": result["point"], "sentences": result["violations"], "kept": result.get("kept")} for result in bad]}
+
+
+def random_loop(options, pool, progress):
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
+    progress.say(f"random kills with --seed {seed}")
+    sizes = [min(SEGMENT, options.cycles - begun) for begun in range(0, options.cycles, SEGMENT)]
+    work = [pool.submit(random_kills.segment, options.binary, seed + n, size) for n, size in enumerate(sizes)]
+    totals, figures, bad, done = collections.Counter(), [], [], 0
+    progress.text = lambda: f"{totals['kills']} of {options.cycles} random kills, {len(bad)} servers with violations"
+    waiting = set(work)
+    while waiting:
+        finished, waiting = concurrent.futures.wait(waiting, timeout=5, return_when=concurrent.futures.FIRST_COMPLETED)
+        for future in finished:
+            result = future.result()
+            done += 1
+            for name in ("kills", "runs", "effects", "in_start_up"):
+                totals[name] += result[name]
+            figures += result["figures"]
+            if result["violations"]:
+                bad.append(result)
+                show_violation(result, progress)
+        progress.tell()
+    return {"seed": seed, "cycles": totals["kills"], "wanted": options.cycles, "in_start_up": totals["in_start_up"], "runs": totals["runs"],
+            "effects": totals["effects"], "ready_to_call_ms": spread([figure[0] for figure in figures]),
+            "kill_to_call_ms": spread([figure[1] for figure in figures]),
+            "violations": [{"seed": result["seed"], "sentences": result["violations"], "kept": result.get("kept")} for result in bad]}
+
+
+def spread(values):
+    """{"p50", "p99", "max"} in milliseconds."""
+    if not values:
+        return None
+    values = sorted(values)
+
+    def at(share):
+        return round(1000 * values[min(len(values) - 1, int(share * len(values)))], 1)
+
+    return {"p50": at(0.5), "p99": at(0.99), "max": at(1), "of": len(values)}
+
+
+def table_text(table):
+    """Points by file and call, a column a scenario."""
+    scenarios = sorted({row[3] for row in table})
+    lines = []
+    for guard, title in ((False, "the server was killed as it was about to"), (True, "the guard or a keeper was killed as it was about to")):
+        cells = {(group, syscall): {} for of_guard, group, syscall, *_ in table if of_guard == guard}
+        if not cells:
+            continue
+        for of_guard, group, syscall, scenario, count in table:
+            if of_guard == guard:
+                cells[group, syscall][scenario] = count
+        lines.append(f"{title:<52}" + "".join(f"{name:>7}" for name in scenarios))
+        for (group, syscall), counts in cells.items():
+            lines.append(f"  {syscall:<18} {group:<31}" + "".join(f"{counts.get(name, ''):>7}" for name in scenarios))
+    return "\n".join(lines)
+
+
+def report(result):
+    lines = []
+    if found := result.get("strace"):
+        lines += [table_text(found["table"]), ""]
+        of = f" of {sum(found['calls'].values())} calls" if found["calls"] else ""
+        lines.append(f"exact: {found['distinct']} distinct points of the server, {found['guard']} of its guard and keepers{of}; "
+                     f"{found['tried']} tried, {found['kills']} kills, {len(found['violations'])} with violations")
+    if found := result.get("random"):
+        lines.append(f"random: {found['cycles']} kills (seed {found['seed']}), {found['in_start_up']} of them before the server was ready; {found['runs']} "
+                     f"runs, {found['effects']} effects, {len(found['violations'])} with violations")
+        for name, title in (("ready_to_call_ms", "from ready to the next call"), ("kill_to_call_ms", "from the kill to the next call")):
+            if found[name]:
+                lines.append(f"  {title}: p50 {found[name]['p50']} ms, p99 {found[name]['p99']} ms, max {found[name]['max']} ms")
+    lines.append(f"{result['seconds']:.0f} s, {result['violations']} violations")
+    return "\n".join(lines)
+
+
+def judge(result):
+    """[(what was asked, whether it holds)]: these are the cases that `./dev test` counts."""
+    cases = []
+    if found := result.get("strace"):
+        phases = {":".join(violation["point"].split(":")[:2]) for violation in found["violations"]}
+        cases += [(f"kill at calls of {name}", name not in phases) for name in found["calls"]]
+        if not found["calls"]:
+            cases.append(("kill at the points given", not found["violations"]))
+        if result["whole"]:
+            cases.append((f"at least {AT_LEAST} distinct points of the server", found["distinct"] >= AT_LEAST))
+    if found := result.get("random"):
+        cases.append((f"{found['wanted']} random kills", not found["violations"] and found["cycles"] >= found["wanted"]))
+    return cases
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev kill", description="kill a server and see that it keeps its promises")
+    parser.add_argument("what", nargs="?", choices=("strace", "random", "all"), default="all")
+    parser.add_argument("--exact", action="store_const", dest="what", const="strace", help="the same as strace")
+    parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only this one")
+    parser.add_argument("--only", metavar="SYSCALL", help="only points at this call, all of them")
+    parser.add_argument("--point", action="append", metavar="POINT", help="only this one, by the name that a violation had")
+    parser.add_argument("--points", type=int, default=POINTS, metavar="N", help=f"about so many of them ({POINTS}), the same ones each time")
+    parser.add_argument("--long", action="store_true", help="every point, and each row of calls until its end")
+    parser.add_argument("--cycles", type=int, default=CYCLES, metavar="N", help=f"random kills ({CYCLES})")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the random kills; default: another one each time")
+    parser.add_argument("--workers", type=int, default=3, metavar="N", help="servers at once (3)")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON")
+    parser.add_argument("--binary", type=pathlib.Path, default=PAWL, help="what is killed")
+    options = parser.parse_args()
+    progress, begin, result = Progress(), time.monotonic(), {}
+    with concurrent.futures.ProcessPoolExecutor(options.workers) as pool:
+        if options.what in ("strace", "all"):
+            result["strace"] = strace(options, pool, progress)
+        if options.what in ("random", "all") and not options.point and not options.only:
+            result["random"] = random_loop(options, pool, progress)
+    result["seconds"] = time.monotonic() - begin
+    result["violations"] = sum(len(part["violations"]) for part in result.values() if isinstance(part, dict))
+    result["whole"] = not (options.only or options.point or options.scenario) and options.points >= POINTS
+    cases = judge(result)
+    result["cases"] = cases
+    print(json.dumps(result, ensure_ascii=False) if options.json else report(result), flush=True)
+    failed = [name for name, good in cases if not good]
+    for name in failed:
+        print(f"FAILED: {name}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
