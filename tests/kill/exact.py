@@ -75,10 +75,14 @@ class Experiment:
             # One victim is enough: the keepers that follow would be killed at the same place.
             threading.Thread(target=self.detach, daemon=True).start()
             return
-        threads = tracing.threads(world.server.process.pid)
+        # Some begin with their first work.
+        threads = wait_until(lambda: self.found(tracing.threads(world.server.process.pid)), what="the thread")
         chosen = [threads[self.point.thread]] if self.point else list(threads.values())
         self.names = {str(thread): name for name, thread in threads.items()}
         world.tracer = tracing.attach(chosen, self.log, self.calls, self.inject)
+
+    def found(self, threads):
+        return threads if self.point is None or self.point.thread in threads else None
 
     def detach(self):
         if self.point and tracing.wait_killed(self.log, self.world.tracer):

@@ -271,7 +271,7 @@ class World:
             return condition(found["run"])
 
         wait_until(holds, PATIENCE, lambda: f"{what}; the run is\n{json.dumps(found['run'], ensure_ascii=False)[:4000]}",
-                   interval=0.01)
+                   interval=0.02)
         return found["run"]
 
     def wait_final(self, run, *statuses):
