@@ -114,6 +114,8 @@ class Experiment:
             found.append(f"driver: {traceback.format_exc()}")
         finally:
             self.end()
+        if self.point is None:
+            return {"violations": found}
         try:
             found += world.damage()
         except Exception as error:
