@@ -80,7 +80,8 @@ def accepted_is_durable(known):
             if run["inputs"].get(name) != value:
                 yield f"run {ack['run']}: input {name} was {value!r} and is {run['inputs'].get(name)!r}"
         if by_key.setdefault((ack["workflow"], ack["key"]), ack["run"]) != ack["run"]:
-            yield f"key {ack['key']} of {ack['workflow']} gave two runs: {by_key[ack['workflow'], ack['key']]}, {ack['run']}"
+            first = by_key[ack["workflow"], ack["key"]]
+            yield f"key {ack['key']} of {ack['workflow']} gave two runs: {first}, {ack['run']}"
         if numbers.setdefault((ack["workflow"], ack["number"]), ack["run"]) != ack["run"]:
             yield f"number {ack['number']} of {ack['workflow']} belongs to two runs"
     for ack in known.acks("apply"):
@@ -98,7 +99,8 @@ def answers_hold(known):
             continue
         if ack["what"] == "cancel" and not any(attempt["status"] == "cancelled" for attempt in run["attempts"]):
             yield f"run {run['id']}: the cancel was accepted and no attempt is cancelled"
-        if ack["what"] in ("resume", "rerun") and not any(attempt["trigger"] == ack["what"] for attempt in run["attempts"]):
+        triggers = [attempt["trigger"] for attempt in run["attempts"]]
+        if ack["what"] in ("resume", "rerun") and ack["what"] not in triggers:
             yield f"run {run['id']}: the {ack['what']} was accepted and there is no attempt of it"
         if ack["what"] == "approve" and not any(task["status"] == "success" and task.get("response")
                                                 for _, _, task in task_rows(run)):
@@ -154,18 +156,21 @@ def effects_have_tries(known):
 
 
 def outputs_are_committed(known):
-    """P3, I6: a task sees what the task before handed on, after that was committed; and what is committed was answered."""
+    """P3, I6: a task sees what the one before handed on, once that is committed; and what is committed was answered."""
     for (run, task), effects in list(known.effects.items()):
         rule = known.rule(run, task)
         for effect in effects:
             if "saw" in rule:
-                job = task.rpartition("/")[0] if "[" in task and plain(task).split("/")[0] == rule["saw"].split("/")[0] else None
-                before = f"{job}/{rule['saw'].split('/')[1]}" if job else rule["saw"]
+                job, before = task.rpartition("/")[0], rule["saw"]
+                if plain(task).split("/")[0] == before.split("/")[0]:  # of the same instance
+                    before = f"{job}/{before.split('/')[1]}"
                 at = known.tokens[run, before].get(effect["saw"])
                 if at is None:
-                    yield f"run {run}: {task} saw {effect['saw']!r}; {before} handed on {list(known.tokens[run, before])}"
+                    handed_on = list(known.tokens[run, before])
+                    yield f"run {run}: {task} saw {effect['saw']!r}; {before} handed on {handed_on}"
                 elif effect["at"] < at - SLACK:
-                    yield f"run {run}: {task} acted {at - effect['at']:.3f} s before the output that it saw was committed"
+                    early = at - effect["at"]
+                    yield f"run {run}: {task} acted {early:.3f} s before the output that it saw was committed"
             for name in rule.get("after", []):
                 instances = [task for (of, task) in known.tries if of == run and plain(task) == name]
                 for upstream in instances:
@@ -205,8 +210,9 @@ def nothing_stays_open(known):
                 continue
             recoveries += 1
             error = before["error"] or {}
-            if (before["status"], error.get("code"), error.get("message")) != ("failed", "interrupted", "interrupted by system restart"):
-                yield f"run {run['id']}: attempt {before['attempt']}, which was cut off, says {before['status']}, {error}"
+            found = (before["status"], error.get("code"), error.get("message"))
+            if found != ("failed", "interrupted", "interrupted by system restart"):
+                yield f"run {run['id']}: attempt {before['attempt']}, which was cut off, says {found}"
         if recoveries > len(known.story["kills"]):
             yield f"run {run['id']}: {recoveries} recoveries after {len(known.story['kills'])} kills"
 
@@ -217,14 +223,16 @@ def cancel_is_final(known):
         run = known.runs.get(ack["run"])
         if run is None:
             continue
-        until = next((seconds(attempt["created_at"]) for attempt in run["attempts"]
-                      if attempt["trigger"] in ("resume", "rerun") and seconds(attempt["created_at"]) > ack["at"] - 1), float("inf"))
+        asked = [seconds(attempt["created_at"]) for attempt in run["attempts"]
+                 if attempt["trigger"] in ("resume", "rerun")]
+        until = next((at for at in asked if at > ack["at"] - 1), float("inf"))
         for (of, task), tries in known.tries.items():
             if of != ack["run"] or known.rule(of, task).get("cleanup"):
                 continue
             for _, a_try in tries:
                 if ack["at"] + SLACK < seconds(a_try["started_at"]) < until - SLACK:
-                    yield f"run {of}: {task} was started {seconds(a_try['started_at']) - ack['at']:.3f} s after the cancel's answer"
+                    late = seconds(a_try["started_at"]) - ack["at"]
+                    yield f"run {of}: {task} was started {late:.3f} s after the cancel's answer"
             for effect in known.effects[of, task]:
                 if ack["at"] + LATE < effect["at"] < until - SLACK:
                     yield f"run {of}: {task} had an effect {effect['at'] - ack['at']:.3f} s after the cancel's answer"
@@ -234,8 +242,9 @@ def definition_is_kept(known):
     """P9, I15: all that a run does is of the version that it was started with."""
     for (run, task), effects in known.effects.items():
         for effect in effects:
-            if effect["mark"] and effect["mark"] != str(known.runs[run]["version"]):
-                yield f"run {run} of version {known.runs[run]['version']}: {task} did the work of version {effect['mark']}"
+            version = known.runs[run]["version"]
+            if effect["mark"] and effect["mark"] != str(version):
+                yield f"run {run} of version {version}: {task} did the work of version {effect['mark']}"
 
 
 def logs_are_whole(known):
@@ -254,7 +263,8 @@ def logs_are_whole(known):
 def nothing_is_left(known):
     """I16: no process of a dead server, or of an earlier try, lives when a task starts."""
     for effect in known.leftovers:
-        yield f"run {effect['run']}: process {effect['pid']} of {effect['of']} was alive when try {effect['try']} of {effect['task']} began"
+        yield (f"run {effect['run']}: process {effect['pid']} of {effect['of']} was alive when try {effect['try']} of "
+               f"{effect['task']} began")
 
 
 def nothing_is_taken_back(known):
@@ -270,14 +280,15 @@ def nothing_is_taken_back(known):
             continue
         if seen["final"] and attempt["status"] != seen["final"]:
             yield f"run {seen['run']}: attempt {seen['attempt']} was {seen['final']} and is {attempt['status']}"
-        rows = {f"{job['job']}/{task['task']}": task["status"] for job in attempt["job_runs"] for task in job["task_runs"]}
+        rows = {f"{job['job']}/{task['task']}": task["status"] for job in attempt["job_runs"]
+                for task in job["task_runs"]}
         for task, status in seen["tasks"].items():
             if rows.get(task) != status:
                 yield f"run {seen['run']}: {task} of attempt {seen['attempt']} was {status} and is {rows.get(task)}"
 
 
-CHECKS = (accepted_is_durable, answers_hold, done_is_done, effects_have_tries, outputs_are_committed, nothing_stays_open,
-          cancel_is_final, definition_is_kept, logs_are_whole, nothing_is_left, nothing_is_taken_back)
+CHECKS = (accepted_is_durable, answers_hold, done_is_done, effects_have_tries, outputs_are_committed,
+          nothing_stays_open, cancel_is_final, definition_is_kept, logs_are_whole, nothing_is_left, nothing_is_taken_back)
 
 
 def violations(story):

@@ -18,11 +18,13 @@ def a_try(number, status, begin, end):
 
 
 def task(name, status, tries=(), reason=None, end=0, **more):
-    return {"task": name, "status": status, "reason": reason, "generation": 1, "tries": list(tries), "finished_at": at(end), **more}
+    return {"task": name, "status": status, "reason": reason, "generation": 1, "tries": list(tries),
+            "finished_at": at(end), **more}
 
 
 def effect(kind, seconds, name, **more):
-    base = {"kind": kind, "at": T0 + seconds, "task": name, "key": f"key of {name}", "saw": None, "mark": "1", "try": None}
+    base = {"kind": kind, "at": T0 + seconds, "task": name, "key": f"key of {name}", "saw": None, "mark": "1",
+            "try": None}
     base |= {"trace": TRACE} if kind == "http" else {"run": "r1"}
     return base | more
 
@@ -34,28 +36,30 @@ def good_story():
                  {"job": "main", "status": "failed", "task_runs": [
                      task("get", "success", [a_try(1, "success", 1, 2)], end=2, outputs={"token": "get.1"}),
                      task("put", "failed", [a_try(1, "interrupted", 2, 6)], end=6)]}]}
-    second = {"attempt": 2, "status": "success", "trigger": "recovery", "created_at": at(6), "cancel_requested": False, "error": None,
-              "job_runs": [{"job": "main", "status": "success", "task_runs": [
+    second = {"attempt": 2, "status": "success", "trigger": "recovery", "created_at": at(6), "cancel_requested": False,
+              "error": None, "job_runs": [{"job": "main", "status": "success", "task_runs": [
                   task("get", "skipped", reason="done"),
                   task("put", "success", [a_try(2, "success", 6, 8)], end=8, response=None)]}]}
-    cancelled = {"attempt": 1, "status": "cancelled", "trigger": "api", "created_at": at(10), "cancel_requested": True, "error": None,
-                 "job_runs": [{"job": "main", "status": "cancelled", "task_runs": [
+    cancelled = {"attempt": 1, "status": "cancelled", "trigger": "api", "created_at": at(10), "cancel_requested": True,
+                 "error": None, "job_runs": [{"job": "main", "status": "cancelled", "task_runs": [
                      task("get", "cancelled", [a_try(1, "cancelled", 10, 20)], end=20), task("put", "cancelled"),
                      task("undo", "success", [a_try(1, "success", 20.5, 21)], end=21)]}]}
     runs = {
-        "r1": {"id": "r1", "workflow": "w", "version": 1, "number": 1, "inputs": {"who": "me"}, "trace_id": TRACE, "status": "success",
-               "attempts": [first, second]},
-        "r2": {"id": "r2", "workflow": "w", "version": 1, "number": 2, "inputs": {}, "trace_id": "b" * 32, "status": "cancelled",
-               "attempts": [cancelled]},
+        "r1": {"id": "r1", "workflow": "w", "version": 1, "number": 1, "inputs": {"who": "me"}, "trace_id": TRACE,
+               "status": "success", "attempts": [first, second]},
+        "r2": {"id": "r2", "workflow": "w", "version": 1, "number": 2, "inputs": {}, "trace_id": "b" * 32,
+               "status": "cancelled", "attempts": [cancelled]},
     }
     start = {"what": "start", "workflow": "w", "version": 1}
+    of_r1 = {"run": "r1", "key": "k1", "inputs": {"who": "me"}, "number": 1, "trace": TRACE}
     return {
         "acks": [{"at": T0, "what": "apply", "workflow": "w", "version": 1},
-                 {"at": T0 + 1, "run": "r1", "key": "k1", "inputs": {"who": "me"}, "number": 1, "trace": TRACE, **start},
-                 {"at": T0 + 7, "run": "r1", "key": "k1", "inputs": {"who": "me"}, "number": 1, "trace": TRACE, **start},
+                 {"at": T0 + 1, **of_r1, **start},
+                 {"at": T0 + 7, **of_r1, **start},
                  {"at": T0 + 10, "run": "r2", "key": "k2", "inputs": {}, "number": 2, "trace": "b" * 32, **start},
                  {"at": T0 + 20, "what": "cancel", "run": "r2", "attempt": 1}],
-        "effects": [effect("http", 1.5, "main/get", token="get.1"), effect("run", 3, "main/put", **{"try": 1}, saw="get.1"),
+        "effects": [effect("http", 1.5, "main/get", token="get.1"),
+                    effect("run", 3, "main/put", **{"try": 1}, saw="get.1"),
                     effect("run", 7, "main/put", **{"try": 2}, saw="get.1"),
                     effect("http", 11, "main/get", trace="b" * 32, key="other key", token="get.9"),
                     effect("http", 20.7, "main/undo", trace="b" * 32, key="key of undo", token="undo.1")],
@@ -63,7 +67,8 @@ def good_story():
         "seen": [{"run": "r1", "attempt": 1, "final": None, "tasks": {"main/get": "success"}},
                  {"run": "r1", "attempt": 2, "final": "success", "tasks": {"main/put": "success"}}],
         "logs": {"r1 main/put 2": "line 1 of try 2\nline 2 of try 2\n"}, "lines": 2,
-        "workflows": {"w": {"main/get": {"hands_on": True}, "main/put": {"saw": "main/get", "lines": True, "after": ["main/get"]},
+        "workflows": {"w": {"main/get": {"hands_on": True},
+                            "main/put": {"saw": "main/get", "lines": True, "after": ["main/get"]},
                             "main/undo": {"cleanup": True}}},
         "expected": {"r1": "success", "r2": "cancelled"},
     }
@@ -80,7 +85,8 @@ class Checks(unittest.TestCase):
 
     def finds(self, check, part):
         found = checks.violations(self.story)
-        self.assertTrue(any(sentence.startswith(f"{check.__name__}: ") and part in sentence for sentence in found), found)
+        hits = [sentence for sentence in found if sentence.startswith(f"{check.__name__}: ") and part in sentence]
+        self.assertTrue(hits, found)
 
     def test_a_good_story_has_no_violation(self):
         self.assertEqual(checks.violations(self.story), [])
@@ -117,7 +123,8 @@ class Checks(unittest.TestCase):
 
     def test_answers_that_came_to_nothing(self):
         self.story["runs"]["r2"]["attempts"][0]["status"] = "failed"
-        self.story["acks"] += [{"at": T0, "what": what, "run": "r1", "attempt": 1} for what in ("approve", "resume", "rerun")]
+        self.story["acks"] += [{"at": T0, "what": what, "run": "r1", "attempt": 1}
+                               for what in ("approve", "resume", "rerun")]
         for part in ("cancel", "approval", "resume", "rerun"):
             self.finds(checks.answers_hold, part)
 
@@ -194,7 +201,7 @@ class Checks(unittest.TestCase):
 
     def test_a_recovery_after_something_else_than_a_crash(self):
         self.story["runs"]["r1"]["attempts"][0]["error"] = None
-        self.finds(checks.nothing_stays_open, "which was cut off, says failed")
+        self.finds(checks.nothing_stays_open, "which was cut off, says ('failed', None")
 
     def test_more_recoveries_than_kills(self):
         self.story["kills"] = []
@@ -232,7 +239,8 @@ class Checks(unittest.TestCase):
             self.finds(checks.logs_are_whole, "the log of try 2 of main/put")
 
     def test_a_process_that_was_left_behind(self):
-        self.effects.append({"kind": "leftover", "at": T0 + 7, "run": "r1", "task": "main/put", "try": 2, "pid": 99, "of": "r1/main/put"})
+        self.effects.append({"kind": "leftover", "at": T0 + 7, "run": "r1", "task": "main/put", "try": 2, "pid": 99,
+                             "of": "r1/main/put"})
         self.finds(checks.nothing_is_left, "process 99")
 
     def test_what_was_shown_and_taken_back(self):

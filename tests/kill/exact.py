@@ -63,7 +63,8 @@ class Experiment:
         with open(server.output, "ab") as output:
             server.process = self.world.tracer = tracing.spawn(
                 [server.binary, "serve", "--data", server.data, "--listen", f"{server.listen}:{server.port}"],
-                self.log, self.calls, self.inject, stdout=output, stderr=output, env=server.environment, cwd=server.folder)
+                self.log, self.calls, self.inject, stdout=output, stderr=output, env=server.environment,
+                cwd=server.folder)
 
     def attach(self):
         world = self.world
@@ -188,7 +189,8 @@ def choose(points, limit):
     low, high = 1, max(len(group) for group in groups.values())
     while low < high:  # the most of each group that fits
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if sum(min(len(group), middle) for group in groups.values()) <= limit else (low, middle - 1)
+        fits = sum(min(len(group), middle) for group in groups.values()) <= limit
+        low, high = (middle, high) if fits else (low, middle - 1)
     chosen = []
     for group in groups.values():
         count = min(len(group), low)
@@ -201,7 +203,8 @@ def one(binary, text):
     try:
         return Experiment(binary, point.scenario, point.phase, point).run()
     except Exception:
-        return {"point": text, "reached": False, "victim": None, "seconds": 0, "violations": [f"driver: {traceback.format_exc()}"]}
+        return {"point": text, "reached": False, "victim": None, "seconds": 0,
+                "violations": [f"driver: {traceback.format_exc()}"]}
 
 
 def loop(binary, pool, points, exhaustive, tell):

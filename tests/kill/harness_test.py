@@ -1,4 +1,4 @@
-"""That the harness is heard when a real server breaks a promise: servers that lose something whenever they start again."""
+"""That the harness is heard when a real server breaks a promise: it loses something whenever it starts again."""
 
 import pathlib
 import shutil
@@ -41,7 +41,8 @@ class Doctored(unittest.TestCase):
 
     def test_one_that_forgets_what_tasks_had_printed_is_found(self):
         result = self.experiment('rm -rf "$3"/logs')
-        self.assertTrue(any(sentence.startswith("logs_are_whole") for sentence in result["violations"]), result["violations"])
+        found = result["violations"]
+        self.assertTrue(any(sentence.startswith("logs_are_whole") for sentence in found), found)
 
     def test_a_process_of_another_server_that_is_alive_is_found_by_the_tasks(self):
         world = World(PAWL)
@@ -55,7 +56,8 @@ class Doctored(unittest.TestCase):
             play.warm_up()
             found = checks.violations(play.story())
             orphan.kill()
-        self.assertTrue(any(f"process {orphan.pid} of a-run/main/write was alive" in sentence for sentence in found), found)
+        wanted = f"process {orphan.pid} of a-run/main/write was alive"
+        self.assertTrue(any(wanted in sentence for sentence in found), found)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,12 @@ class Load(A):
         self.apply("1")
         peer.on("/link", peer.slow)
         links = [call("t0", peer, "main/t0", path="link")]
-        links += [call(f"t{n}", peer, f"main/t{n}", path="link", saw=f"tasks.t{n - 1}.outputs.token") for n in range(1, 8)]
+        links += [call(f"t{n}", peer, f"main/t{n}", path="link", saw=f"tasks.t{n - 1}.outputs.token")
+                  for n in range(1, 8)]
         rules = {f"main/t{n}": {"hands_on": True} | ({"saw": f"main/t{n - 1}"} if n else {}) for n in range(8)}
         self.define("chain", rules, jobs={"main": {"tasks": links}})
-        self.define("fan", {"each/hit": {"hands_on": True}, "each/write": {"lines": True, "saw": "each/hit"}, "end/end": {}},
-                    jobs={"each": {"matrix": {"n": [1, 2, 3]}, "tasks": [
+        rules = {"each/hit": {"hands_on": True}, "each/write": {"lines": True, "saw": "each/hit"}, "end/end": {}}
+        self.define("fan", rules, jobs={"each": {"matrix": {"n": [1, 2, 3]}, "tasks": [
                         call("hit", peer, "each[n=${{ matrix.n }}]/hit"),
                         shell("write", world, "lines", saw="tasks.hit.outputs.token")]},
                         "end": {"needs": "each", "tasks": [call("end", peer, "end/end")]}})
@@ -110,9 +111,9 @@ def segment(binary, seed, cycles):
         found += world.damage()
     except Exception as error:
         found.append(f"database: {error}")
-    result = {"seed": seed, "kills": sum(life["kill"] is not None for life in killer.lives), "runs": len(runs), "effects": effects,
+    result = {"seed": seed, "kills": sum(life["kill"] is not None for life in killer.lives), "runs": len(runs),
               "in_start_up": sum(life["kill"] is not None and life["ready"] is None for life in killer.lives),
-              "figures": figures, "violations": found, "seconds": time.monotonic() - begin}
+              "effects": effects, "figures": figures, "violations": found, "seconds": time.monotonic() - begin}
     if found:
         KEPT.mkdir(parents=True, exist_ok=True)
         place = KEPT / f"random-{seed}"

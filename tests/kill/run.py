@@ -19,7 +19,7 @@ from kill import exact, random_kills  # noqa: E402
 from kill.scenarios import SCENARIOS  # noqa: E402
 from support.pawl import PAWL  # noqa: E402
 
-POINTS = 600  # that are tried unless --long tries all
+POINTS = 600  # of the server that are tried, and a tenth as many of its guard; --long tries all
 AT_LEAST = 500  # distinct ones that a whole run has to hit
 CYCLES = 208
 SEGMENT = 26  # kills of one server before it is judged
@@ -61,14 +61,18 @@ def strace(options, pool, progress):
     else:
         for name in options.scenario or SCENARIOS:
             for phase in exact.PHASES:
+                progress.say(f"looking for the points of {name}:{phase}")
                 calls, found = exact.survey(options.binary, name, phase)
                 total[f"{name}:{phase}"] = calls
                 points += [point for point in found if options.only in (None, point.syscall)]
         progress.say(f"{sum(total.values())} calls in {len(total)} surveys, {len(points)} points")
-        points = exact.choose(points, None if options.long or options.only else options.points)
+        if not options.long and not options.only:
+            points = (exact.choose([point for point in points if point.phase != "guard"], options.points) +
+                      exact.choose([point for point in points if point.phase == "guard"], options.points // 10))
     hit, kills, bad, seconds = {}, 0, [], []
     done = 0
-    progress.text = lambda: f"{done} of {done + left} points tried, {len(hit)} distinct ones hit, {len(bad)} with violations"
+    progress.text = lambda: (f"{done} of {done + left} points tried, {len(hit)} distinct ones hit, "
+                             f"{len(bad)} with violations")
     left = len(points)
 
     def tell(waiting):
@@ -89,10 +93,15 @@ def strace(options, pool, progress):
     table = collections.Counter()
     for scenario, phase, _thread, syscall, group, _ordinal in hit:
         table[phase == "guard", group, syscall, scenario] += 1
-    return {"calls": dict(total), "tried": done, "kills": kills, "distinct": len([1 for key in hit if key[1] != "guard"]),
-            "guard": len([1 for key in hit if key[1] == "guard"]), "exhaustive": bool(options.long or options.only),
+    of_guard = sum(key[1] == "guard" for key in hit)
+    return {"calls": dict(total), "tried": done, "kills": kills, "distinct": len(hit) - of_guard, "guard": of_guard,
+            "exhaustive": bool(options.long or options.only),
             "table": [[*key, count] for key, count in sorted(table.items())],
-            "violations": [{"point": result["point"], "sentences": result["violations"], "kept": result.get("kept")} for result in bad]}
+            "violations": [kept(result, "point") for result in bad]}
+
+
+def kept(result, name):
+    return {name: result[name], "sentences": result["violations"], "kept": result.get("kept")}
 
 
 def random_loop(options, pool, progress):
@@ -115,10 +124,11 @@ def random_loop(options, pool, progress):
                 bad.append(result)
                 show_violation(result, progress)
         progress.tell()
-    return {"seed": seed, "cycles": totals["kills"], "wanted": options.cycles, "in_start_up": totals["in_start_up"], "runs": totals["runs"],
-            "effects": totals["effects"], "ready_to_call_ms": spread([figure[0] for figure in figures]),
+    return {"seed": seed, "cycles": totals["kills"], "wanted": options.cycles, "in_start_up": totals["in_start_up"],
+            "runs": totals["runs"], "effects": totals["effects"],
+            "ready_to_call_ms": spread([figure[0] for figure in figures]),
             "kill_to_call_ms": spread([figure[1] for figure in figures]),
-            "violations": [{"seed": result["seed"], "sentences": result["violations"], "kept": result.get("kept")} for result in bad]}
+            "violations": [kept(result, "seed") for result in bad]}
 
 
 def spread(values):
@@ -137,7 +147,8 @@ def table_text(table):
     """Points by file and call, a column a scenario."""
     scenarios = sorted({row[3] for row in table})
     lines = []
-    for guard, title in ((False, "the server was killed as it was about to"), (True, "the guard or a keeper was killed as it was about to")):
+    for guard, title in ((False, "the server, killed as it was about to"),
+                         (True, "the guard or a keeper, killed as it was about to")):
         cells = {(group, syscall): {} for of_guard, group, syscall, *_ in table if of_guard == guard}
         if not cells:
             continue
@@ -155,14 +166,16 @@ def report(result):
     if found := result.get("strace"):
         lines += [table_text(found["table"]), ""]
         of = f" of {sum(found['calls'].values())} calls" if found["calls"] else ""
-        lines.append(f"exact: {found['distinct']} distinct points of the server, {found['guard']} of its guard and keepers{of}; "
-                     f"{found['tried']} tried, {found['kills']} kills, {len(found['violations'])} with violations")
+        lines.append(f"exact: {found['distinct']} distinct points of the server, {found['guard']} of its guard and keepers"
+                     f"{of}; {found['tried']} tried, {found['kills']} kills, {len(found['violations'])} with violations")
     if found := result.get("random"):
-        lines.append(f"random: {found['cycles']} kills (seed {found['seed']}), {found['in_start_up']} of them before the server was ready; {found['runs']} "
-                     f"runs, {found['effects']} effects, {len(found['violations'])} with violations")
-        for name, title in (("ready_to_call_ms", "from ready to the next call"), ("kill_to_call_ms", "from the kill to the next call")):
-            if found[name]:
-                lines.append(f"  {title}: p50 {found[name]['p50']} ms, p99 {found[name]['p99']} ms, max {found[name]['max']} ms")
+        lines.append(f"random: {found['cycles']} kills (seed {found['seed']}), {found['in_start_up']} of them before the "
+                     f"server was ready; {found['runs']} runs, {found['effects']} effects, "
+                     f"{len(found['violations'])} servers with violations")
+        for name, title in (("ready_to_call_ms", "ready"), ("kill_to_call_ms", "the kill")):
+            if times := found[name]:
+                lines.append(f"  from {title} to the next call: p50 {times['p50']} ms, p99 {times['p99']} ms, "
+                             f"max {times['max']} ms")
     lines.append(f"{result['seconds']:.0f} s, {result['violations']} violations")
     return "\n".join(lines)
 
@@ -178,7 +191,8 @@ def judge(result):
         if result["whole"]:
             cases.append((f"at least {AT_LEAST} distinct points of the server", found["distinct"] >= AT_LEAST))
     if found := result.get("random"):
-        cases.append((f"{found['wanted']} random kills", not found["violations"] and found["cycles"] >= found["wanted"]))
+        good = not found["violations"] and found["cycles"] >= found["wanted"]
+        cases.append((f"{found['wanted']} random kills", good))
     return cases
 
 
@@ -188,8 +202,9 @@ def main():
     parser.add_argument("--exact", action="store_const", dest="what", const="strace", help="the same as strace")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only this one")
     parser.add_argument("--only", metavar="SYSCALL", help="only points at this call, all of them")
-    parser.add_argument("--point", action="append", metavar="POINT", help="only this one, by the name that a violation had")
-    parser.add_argument("--points", type=int, default=POINTS, metavar="N", help=f"about so many of them ({POINTS}), the same ones each time")
+    parser.add_argument("--point", action="append", metavar="POINT", help="only this one, by the name in a violation")
+    parser.add_argument("--points", type=int, default=POINTS, metavar="N",
+                        help=f"about so many of the server's, the same ones each time ({POINTS})")
     parser.add_argument("--long", action="store_true", help="every point, and each row of calls until its end")
     parser.add_argument("--cycles", type=int, default=CYCLES, metavar="N", help=f"random kills ({CYCLES})")
     parser.add_argument("--seed", type=int, metavar="N", help="of the random kills; default: another one each time")

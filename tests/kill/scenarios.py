@@ -42,7 +42,8 @@ class Scenario:
     def warm_up(self):
         """Everything that a server does once has been done after this: threads, guard, connections."""
         self.define(WARM, {"main/ask": {"hands_on": True}, "main/write": {"saw": "main/ask"}}, jobs={"main": {"tasks": [
-            call("ask", self.world.peer, "main/ask", path="warm"), shell("write", self.world, saw="tasks.ask.outputs.token")]}})
+            call("ask", self.world.peer, "main/ask", path="warm"),
+            shell("write", self.world, saw="tasks.ask.outputs.token")]}})
         run = self.world.begin(WARM, "warm")
         self.expected[run] = "success"
         self.world.wait_final(run)
@@ -105,7 +106,7 @@ class A(Scenario):
 
 
 class B(Scenario):
-    """Matrix, wait, approval, on-failure and always, cancel, resume, rerun; the server that is killed begins with a recovery."""
+    """Matrix, wait, approval, on-failure, always, cancel, resume, rerun; what is killed begins with a recovery."""
 
     name = "B"
 
@@ -175,7 +176,8 @@ class B(Scenario):
         peer.healed |= {"/hold", "/breaks"}
         world.act("rerun", self.d, f"runs/{self.d}/rerun", {"from": "main/breaks"}, asked("rerun"))
         for run in (self.b, more):
-            world.wait(run, lambda found: task_of(found, "gate", "ask")["status"] in ("waiting", "success"), "the question")
+            world.wait(run, lambda found: task_of(found, "gate", "ask")["status"] in ("waiting", "success"),
+                       "the question")
             world.act("approve", run, f"runs/{run}/tasks/gate/ask/approve", {"comment": "yes"},
                       lambda found: task_of(found, "gate", "ask")["status"] in ("success", "skipped"))
         world.wait_final(self.c, "cancelled", "success")

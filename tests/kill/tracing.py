@@ -7,10 +7,10 @@ import subprocess
 import time
 
 # Every call that changes a file or sends bytes out of the process. openat only counts where it may create.
-WRITE_CLASS = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "fsync", "fdatasync", "sync_file_range", "ftruncate",
-               "truncate", "fallocate", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat",
-               "creat", "openat", "link", "linkat", "symlink", "symlinkat", "fchmod", "fchmodat", "chmod", "fchown", "fchownat",
-               "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "copy_file_range", "msync")
+WRITE_CLASS = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "fsync", "fdatasync", "sync_file_range", "msync",
+               "ftruncate", "truncate", "fallocate", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
+               "mkdir", "mkdirat", "creat", "openat", "link", "linkat", "symlink", "symlinkat", "fchmod", "fchmodat",
+               "chmod", "fchown", "fchownat", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "copy_file_range")
 # The guard and the keepers write little; what they do is to watch, to fork and to kill.
 GUARD_CLASS = (*WRITE_CLASS, "recvmsg", "clone", "wait4", "kill", "pidfd_send_signal", "exit_group")
 LINE = re.compile(r"^(?:(\d+) +)?(\w+)\((.*)$")
@@ -92,7 +92,8 @@ def spawn(binary_arguments, log, calls, inject=None, **options):
     command = ["strace", "-f", "-yy", "-s", "0", "-b", "execve", "-o", log, "-e", f"trace={','.join(calls)}"]
     if inject:
         command += ["-e", f"inject={inject[0]}:signal=SIGKILL:when={inject[1]}"]
-    return subprocess.Popen([*map(str, command), "--", *map(str, binary_arguments)], stdin=subprocess.DEVNULL, **options)
+    command += ["--", *binary_arguments]
+    return subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, **options)
 
 
 def attach(targets, log, calls, inject=None, children=False):
@@ -118,7 +119,8 @@ def attach(targets, log, calls, inject=None, children=False):
 def threads(pid):
     """{"3-pawl-writer": thread id}, in the order in which they were started."""
     found = {}
-    for index, folder in enumerate(sorted(pathlib.Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name))):
+    folders = sorted(pathlib.Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name))
+    for index, folder in enumerate(folders):
         found[f"{index}-{(folder / 'comm').read_text().strip()}"] = int(folder.name)
     return found
 

@@ -56,7 +56,8 @@ effect() {
   leftovers
   register
   printf '{"kind":"run","at":%s,"run":"%s","task":"%s","try":%s,"key":"%s","saw":"%s","mark":"%s"}\n' \
-    "$EPOCHREALTIME" "$PAWL_RUN_ID" "$PAWL_JOB/$PAWL_TASK" "$PAWL_TRY" "$PAWL_IDEMPOTENCY_KEY" "${SAW:-}" "${MARK:-}" >> "$world/effects"
+    "$EPOCHREALTIME" "$PAWL_RUN_ID" "$PAWL_JOB/$PAWL_TASK" "$PAWL_TRY" "$PAWL_IDEMPOTENCY_KEY" "${SAW:-}" "${MARK:-}" \
+    >> "$world/effects"
 }
 made() { printf 'token=%s.%s\n' "$PAWL_JOB/$PAWL_TASK" "$PAWL_TRY" >> "$PAWL_OUTPUT"; }
 lines() {
@@ -64,9 +65,11 @@ lines() {
   for ((n = 1; n <= @LINES@; ++n)); do printf 'line %d of try %s\n' "$n" "$PAWL_TRY"; done
 }
 stray() {  # leaves a process behind in the hardest way there is, and one that lives beside it
-  (export world; trap '' TERM HUP; setsid bash -c '. "$world/effect.sh"; trap "" TERM HUP; register; : > "$world/pids/.up.$PAWL_RUN_ID.$PAWL_TRY"; exec sleep 1000' \
-    < /dev/null > /dev/null 2>&1 &)
-  until [[ -e $world/pids/.up.$PAWL_RUN_ID.$PAWL_TRY ]]; do sleep 0.005; done
+  export world up=$world/pids/.up.$PAWL_RUN_ID.$PAWL_TRY
+  (trap '' TERM HUP
+    setsid bash -c '. "$world/effect.sh"; trap "" TERM HUP; register; : > "$up"; exec sleep 1000' \
+      < /dev/null > /dev/null 2>&1 &)
+  until [[ -e $up ]]; do sleep 0.005; done
 }
 """
 LINES = 12
@@ -131,7 +134,8 @@ class World:
         self.server = Server(arguments=arguments, binary=binary)
         self.folder = self.server.folder
         (self.folder / "pids").mkdir()
-        (self.folder / "effect.sh").write_text(SHELL.replace("@WORLD@", str(self.folder)).replace("@LINES@", str(LINES)))
+        text = SHELL.replace("@WORLD@", str(self.folder)).replace("@LINES@", str(LINES))
+        (self.folder / "effect.sh").write_text(text)
         self.peer = Recorder()
         self.acks, self.seen, self.kills = [], [], []
         self.deaths_allowed = 0  # how often the server may still die before that is a violation
@@ -158,7 +162,8 @@ class World:
         def ready_or_dead():
             return self.dead() or self.server.is_ready()
 
-        wait_until(ready_or_dead, PATIENCE, lambda: f"a ready server:\n{self.server.log_text()[-3000:]}", interval=0.004)
+        wait_until(ready_or_dead, PATIENCE, lambda: f"a ready server:\n{self.server.log_text()[-3000:]}",
+                   interval=0.004)
         if self.dead():
             self.revive()
 
@@ -229,7 +234,8 @@ class World:
         return answer
 
     def begin(self, workflow, key, inputs=None):
-        run = self.call("POST", f"workflows/{workflow}/runs", {"inputs": inputs or {}}, headers={"Idempotency-Key": key})
+        run = self.call("POST", f"workflows/{workflow}/runs", {"inputs": inputs or {}},
+                        headers={"Idempotency-Key": key})
         self.ack("start", run=run["id"], workflow=workflow, key=key, inputs=inputs or {}, version=run["version"],
                  number=run["number"], trace=run["trace_id"])
         return run["id"]
