@@ -89,14 +89,14 @@ class Recorder(Peer):
     def __init__(self):
         super().__init__()
         self.by_key = collections.Counter()
-        self.clock = time.time() - time.monotonic()
         self.healed = set()  # paths that are out of order no more
 
     def record(self, path, headers, body):
-        call = super().record(path, headers, body)
         with self.lock:
+            call = super().record(path, headers, body)
             self.by_key[call.key] += 1
             call.of_key = self.by_key[call.key]
+            call.wall = time.time()  # the server's clock: the other one drifts away from it when the machine's is set
         self.behaviours.setdefault(path, self.fine)
         return call
 
@@ -123,7 +123,7 @@ class Recorder(Peer):
             calls = list(self.calls)
         for call in calls:
             body = call.json
-            yield {"kind": "http", "at": call.at + self.clock, "trace": call.trace, "task": body["task"], "try": None,
+            yield {"kind": "http", "at": call.wall, "trace": call.trace, "task": body["task"], "try": None,
                    "key": call.key, "saw": body.get("saw"), "mark": body.get("mark", ""), "token": self.token(call)}
 
 
@@ -316,9 +316,11 @@ class World:
         versions = {name: [item["version"] for item in self.call("GET", f"workflows/{name}/versions")["items"]]
                     for name in {ack["workflow"] for ack in self.acks if ack["what"] == "apply"}}
         listed = self.listed()
-        return {"acks": self.acks, "seen": self.seen, "kills": self.kills, "effects": self.effects(), "runs": runs,
-                "logs": logs, "versions": versions, "listed": listed, "workflows": workflows,
-                "expected": expected, "lines": LINES}
+        story = {"acks": self.acks, "seen": self.seen, "kills": self.kills, "effects": self.effects(), "runs": runs,
+                 "logs": logs, "versions": versions, "listed": listed, "workflows": workflows, "expected": expected,
+                 "lines": LINES}
+        (self.folder / "story.json").write_text(json.dumps(story, ensure_ascii=False, indent=1))
+        return story
 
     def listed(self):
         found, cursor = [], ""
