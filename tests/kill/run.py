@@ -53,9 +53,47 @@ def show_violation(result, progress):
     sys.stderr.flush()
 
 
+class Tally:
+    """What the experiments have come to so far."""
+
+    def __init__(self, progress):
+        self.progress = progress
+        self.hit, self.bad = {}, []  # the names of the victims; results with violations
+        self.tried = self.kills = self.waiting = 0
+        progress.text = lambda: (f"{self.tried} of {self.tried + self.waiting} points tried, {len(self.hit)} distinct "
+                                 f"ones hit, {len(self.bad)} with violations")
+
+    def add(self, result):
+        self.tried += 1
+        self.kills += result["reached"]
+        if result["victim"]:
+            scenario, phase = result["point"].split(":")[:2]
+            self.hit.setdefault((scenario, phase, *result["victim"]), result["point"])
+        if result["violations"]:
+            self.bad.append(result)
+            show_violation(result, self.progress)
+
+    def tell(self, waiting):
+        self.waiting = waiting
+        self.progress.tell()
+
+    def guard(self):
+        return sum(key[1] == "guard" for key in self.hit)
+
+    def server(self):
+        return len(self.hit) - self.guard()
+
+    def table(self):
+        found = collections.Counter()
+        for scenario, phase, _thread, syscall, group, _ordinal in self.hit:
+            found[phase == "guard", group, syscall, scenario] += 1
+        return [[*key, count] for key, count in sorted(found.items())]
+
+
 def strace(options, pool, progress):
     """All experiments, summed up as plain data."""
-    points, total = [], collections.Counter()
+    points, rest, total = [], [], collections.Counter()
+    exhaustive = bool(options.long or options.only)
     if options.point:
         points = [exact.Point.parse(text) for text in options.point]
     else:
@@ -66,38 +104,27 @@ def strace(options, pool, progress):
                 total[f"{name}:{phase}"] = calls
                 points += [point for point in found if options.only in (None, point.syscall)]
         progress.say(f"{sum(total.values())} calls in {len(total)} surveys, {len(points)} points")
-        if not options.long and not options.only:
-            points = (exact.choose([point for point in points if point.phase != "guard"], options.points) +
-                      exact.choose([point for point in points if point.phase == "guard"], options.points // 10))
-    hit, kills, bad, seconds = {}, 0, [], []
-    done = 0
-    progress.text = lambda: (f"{done} of {done + left} points tried, {len(hit)} distinct ones hit, "
-                             f"{len(bad)} with violations")
-    left = len(points)
+        if not exhaustive:
+            rest = [point for point in points if point.phase != "guard"]
+            points = exact.choose([point for point in points if point.phase == "guard"], options.points // 10)
+            points += exact.choose(rest, options.points)
+    tally, tried = Tally(progress), set()
+    while points:
+        tried |= set(map(str, points))
+        for result in exact.loop(options.binary, pool, points, exhaustive, tally.tell):
+            tally.add(result)
+        # A point that is not reached, because threads ran in another order than in the survey, is made up for.
+        short = AT_LEAST - tally.server() if is_whole(options) else 0
+        rest = [point for point in rest if str(point) not in tried]
+        points = exact.choose(rest, short + short // 4 + 1) if short > 0 else []
+    return {"calls": dict(total), "tried": tally.tried, "kills": tally.kills, "distinct": tally.server(),
+            "guard": tally.guard(), "exhaustive": exhaustive, "table": tally.table(),
+            "violations": [kept(result, "point") for result in tally.bad]}
 
-    def tell(waiting):
-        nonlocal left
-        left = waiting
-        progress.tell()
 
-    for result in exact.loop(options.binary, pool, points, options.long or bool(options.only), tell):
-        done += 1
-        kills += result["reached"]
-        seconds.append(result["seconds"])
-        if result["victim"]:
-            scenario, phase = result["point"].split(":")[:2]
-            hit.setdefault((scenario, phase, *result["victim"]), result["point"])
-        if result["violations"]:
-            bad.append(result)
-            show_violation(result, progress)
-    table = collections.Counter()
-    for scenario, phase, _thread, syscall, group, _ordinal in hit:
-        table[phase == "guard", group, syscall, scenario] += 1
-    of_guard = sum(key[1] == "guard" for key in hit)
-    return {"calls": dict(total), "tried": done, "kills": kills, "distinct": len(hit) - of_guard, "guard": of_guard,
-            "exhaustive": bool(options.long or options.only),
-            "table": [[*key, count] for key, count in sorted(table.items())],
-            "violations": [kept(result, "point") for result in bad]}
+def is_whole(options):
+    """Whether so much is asked for that there have to be enough points."""
+    return not (options.only or options.point or options.scenario) and options.points >= POINTS
 
 
 def kept(result, name):
@@ -220,7 +247,7 @@ def main():
             result["random"] = random_loop(options, pool, progress)
     result["seconds"] = time.monotonic() - begin
     result["violations"] = sum(len(part["violations"]) for part in result.values() if isinstance(part, dict))
-    result["whole"] = not (options.only or options.point or options.scenario) and options.points >= POINTS
+    result["whole"] = is_whole(options)
     cases = judge(result)
     result["cases"] = cases
     print(json.dumps(result, ensure_ascii=False) if options.json else report(result), flush=True)
