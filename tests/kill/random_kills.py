@@ -13,7 +13,7 @@ from kill.world import Broken, World
 
 IN_FLIGHT = 30
 SETTLED = 0.01  # seconds in which the peer may still see calls of the server that was killed
-LONGEST_LIFE = 0.45  # seconds from one start to the next kill; a start takes a part of it
+LONGEST_LIFE = 0.4  # seconds from ready to the kill, where a start takes a tenth of a second
 
 
 class Load(A):
@@ -36,31 +36,51 @@ class Load(A):
 
 
 class Killer:
-    """Kills the newest server some time after its start, for as long as there are kills left."""
+    """Kills the newest server, as long as there are kills left: one in four while it starts, the others while it works."""
 
     def __init__(self, world, dice, cycles):
         self.world, self.dice, self.left = world, dice, cycles
         self.timer = None
         self.lives = []
+        world.started, world.became_ready = self.started, self.became_ready
 
-    def arm(self):
+    def started(self):
         self.lives.append({"start": time.monotonic(), "ready": None, "kill": None})
-        if self.left > 0:
-            self.left -= 1
-            life, process = self.lives[-1], self.world.server.process
+        took = [life["ready"] - life["start"] for life in self.lives if life["ready"]]
+        if took and self.dice.random() < 0.25:
+            self.arm(self.dice.uniform(0, took[-1]))
 
-            def shoot():
-                life["kill"] = time.monotonic()
-                process.kill()
+    def became_ready(self):
+        self.lives[-1]["ready"] = self.lives[-1]["ready"] or time.monotonic()
+        if self.timer is None and self.lives[-1]["kill"] is None:
+            # Where all is slow, lives are longer, so that work gets done in them.
+            took = self.lives[-1]["ready"] - self.lives[-1]["start"]
+            self.arm(self.dice.uniform(0, max(LONGEST_LIFE, 4 * took)))
 
-            self.timer = threading.Timer(self.dice.uniform(0, LONGEST_LIFE), shoot)
-            self.timer.start()
+    def arm(self, delay):
+        if self.left == 0:
+            return
+        self.left -= 1
+        life, process = self.lives[-1], self.world.server.process
+
+        def shoot():
+            life["kill"] = time.monotonic()
+            self.timer = None
+            process.kill()
+
+        self.timer = threading.Timer(delay, shoot)
+        self.timer.start()
+
+    def over(self):
+        """Whether there is nobody left to be killed."""
+        return self.left == 0 and self.timer is None
 
     def figures(self, calls):
-        """For each kill after which the server became ready: seconds from ready, and from the kill, to the next call."""
+        """For each start after a kill that was followed by a call: seconds from ready, and from the kill, to that."""
         found = []
         for before, life in zip(self.lives, self.lives[1:]):
-            following = next((at for at in calls if at > life["start"] + SETTLED), None)
+            end = life["kill"] or float("inf")
+            following = next((at for at in calls if life["start"] + SETTLED < at < end), None)
             if before["kill"] and life["ready"] and following:
                 found.append((max(0.0, following - life["ready"]), following - before["kill"]))
         return found
@@ -72,7 +92,7 @@ def segment(binary, seed, cycles):
     dice = random.Random(seed)
     world = World(binary)
     load = Load(world)
-    killer = Killer(world, dice, cycles)
+    killer = None
     found, figures, runs, effects = [], [], [], 0
     try:
         world.start()
@@ -80,11 +100,10 @@ def segment(binary, seed, cycles):
         load.apply_all()
         world.kill()
         world.deaths_allowed = cycles
-        world.started = killer.arm
+        killer = Killer(world, dice, cycles)
         world.start()
         open_ones = []
-        while killer.left > 0 or not world.dead() and killer.timer.is_alive():
-            killer.lives[-1]["ready"] = killer.lives[-1]["ready"] or time.monotonic()
+        while not killer.over():
             if len(open_ones) < IN_FLIGHT:
                 key = f"key-{len(runs)}"
                 runs.append(world.begin(dice.choices(("a", "chain", "fan"), (1, 3, 2))[0], key))
@@ -93,7 +112,6 @@ def segment(binary, seed, cycles):
                 seen = dice.choice(open_ones)
                 if world.look(seen)["status"] in checks.FINAL:
                     open_ones.remove(seen)
-        killer.timer.join()
         load.expected |= dict.fromkeys(runs, "success")
         load.finish()
         figures = killer.figures([call.at for call in world.peer.calls])
@@ -104,15 +122,16 @@ def segment(binary, seed, cycles):
         found.append(f"progress: {error}")
     except Exception:
         found.append(f"driver: {traceback.format_exc()}")
-    if killer.timer:
-        killer.timer.cancel()
+    if killer and (timer := killer.timer):
+        timer.cancel()
     world.server.kill()
+    lives = killer.lives if killer else []
     try:
         found += world.damage()
     except Exception as error:
         found.append(f"database: {error}")
-    result = {"seed": seed, "kills": sum(life["kill"] is not None for life in killer.lives), "runs": len(runs),
-              "in_start_up": sum(life["kill"] is not None and life["ready"] is None for life in killer.lives),
+    result = {"seed": seed, "kills": sum(life["kill"] is not None for life in lives), "runs": len(runs),
+              "in_start_up": sum(life["kill"] is not None and life["ready"] is None for life in lives),
               "effects": effects, "figures": figures, "violations": found, "seconds": time.monotonic() - begin}
     if found:
         KEPT.mkdir(parents=True, exist_ok=True)

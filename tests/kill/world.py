@@ -166,6 +166,11 @@ class World:
                    interval=0.004)
         if self.dead():
             self.revive()
+        else:
+            self.became_ready()
+
+    def became_ready(self):
+        """Called when a server that was started says that it is ready."""
 
     def dead(self):
         return self.server.process.poll() is not None
