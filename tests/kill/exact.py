@@ -69,6 +69,8 @@ class Experiment:
     def attach(self):
         world = self.world
         if self.phase == "guard":
+            if world.guard() is None:  # it begins with the first shell task of its server
+                self.play.warm("wake")
             guard = wait_until(world.guard, what="a guard")
             self.names = {str(guard): "guard"}
             world.tracer = tracing.attach([guard], self.log, self.calls, self.inject,

@@ -44,7 +44,10 @@ class Scenario:
         self.define(WARM, {"main/ask": {"hands_on": True}, "main/write": {"saw": "main/ask"}}, jobs={"main": {"tasks": [
             call("ask", self.world.peer, "main/ask", path="warm"),
             shell("write", self.world, saw="tasks.ask.outputs.token")]}})
-        run = self.world.begin(WARM, "warm")
+        self.warm("warm")
+
+    def warm(self, key):
+        run = self.world.begin(WARM, key)
         self.expected[run] = "success"
         self.world.wait_final(run)
 
