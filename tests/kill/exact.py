@@ -11,6 +11,7 @@ import collections
 import concurrent.futures
 import os
 import pathlib
+import re
 import shutil
 import signal
 import threading
@@ -124,6 +125,8 @@ class Experiment:
         except Exception as error:
             found.append(f"database: {error}")
         trace = self.read()
+        if self.two_victims(trace):
+            found = [sentence for sentence in found if not sentence.startswith(checks.nothing_is_left.__name__)]
         victim = tracing.victim(trace, self.point.syscall, self.point.when, world.server.data, world.server.port)
         result = {"point": str(self.point), "reached": "killed by SIGKILL" in trace, "violations": found,
                   "seconds": time.monotonic() - begin, "victim": None}
@@ -135,6 +138,12 @@ class Experiment:
             result |= {"kept": str(self.keep()), "trace": trace[-2000:]}
         world.close(keep=bool(found))
         return result
+
+    def two_victims(self, trace):
+        """Keeper and guard, both before strace could be called back: what the task had detached is then lost sight of, and
+        nothing else is promised (docs/adr/0005-guard-process.md)."""
+        killed = re.findall(r"^(\d+) \+\+\+ killed by SIGKILL", trace, re.MULTILINE)
+        return len(killed) > 1 and any(self.names.get(pid) == "guard" for pid in killed)
 
     def read(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
