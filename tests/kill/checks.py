@@ -288,7 +288,8 @@ def nothing_is_taken_back(known):
 
 
 CHECKS = (accepted_is_durable, answers_hold, done_is_done, effects_have_tries, outputs_are_committed,
-          nothing_stays_open, cancel_is_final, definition_is_kept, logs_are_whole, nothing_is_left, nothing_is_taken_back)
+          nothing_stays_open, cancel_is_final, definition_is_kept, logs_are_whole, nothing_is_left,
+          nothing_is_taken_back)
 
 
 def violations(story):

@@ -140,8 +140,8 @@ class Experiment:
         return result
 
     def two_victims(self, trace):
-        """Keeper and guard, both before strace could be called back: what the task had detached is then lost sight of, and
-        nothing else is promised (docs/adr/0005-guard-process.md)."""
+        """Keeper and guard, both before strace could be called back: what the task had detached is lost sight of then,
+        as docs/adr/0005-guard-process.md says."""
         killed = re.findall(r"^(\d+) \+\+\+ killed by SIGKILL", trace, re.MULTILINE)
         return len(killed) > 1 and any(self.names.get(pid) == "guard" for pid in killed)
 

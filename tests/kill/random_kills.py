@@ -36,7 +36,7 @@ class Load(A):
 
 
 class Killer:
-    """Kills the newest server, as long as there are kills left: one in four while it starts, the others while it works."""
+    """Kills the newest server, as long as there are kills left: one in four as it starts, the others at work."""
 
     def __init__(self, world, dice, cycles):
         self.world, self.dice, self.left = world, dice, cycles

@@ -193,11 +193,11 @@ def report(result):
     if found := result.get("strace"):
         lines += [table_text(found["table"]), ""]
         of = f" of {sum(found['calls'].values())} calls" if found["calls"] else ""
-        lines.append(f"exact: {found['distinct']} distinct points of the server, {found['guard']} of its guard and keepers"
-                     f"{of}; {found['tried']} tried, {found['kills']} kills, {len(found['violations'])} with violations")
+        lines.append(f"exact: {found['distinct']} distinct points of the server, {found['guard']} of its guard and "
+                     f"keepers{of}; {found['tried']} tried, {found['kills']} kills, {len(found['violations'])} with violations")
     if found := result.get("random"):
-        lines.append(f"random: {found['cycles']} kills (seed {found['seed']}), {found['in_start_up']} of them before the "
-                     f"server was ready; {found['runs']} runs, {found['effects']} effects, "
+        lines.append(f"random: {found['cycles']} kills (seed {found['seed']}), {found['in_start_up']} of them before "
+                     f"the server was ready; {found['runs']} runs, {found['effects']} effects, "
                      f"{len(found['violations'])} servers with violations")
         for name, title in (("ready_to_call_ms", "ready"), ("kill_to_call_ms", "the kill")):
             if times := found[name]:
