@@ -2,25 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/check.h"
 #include "engine/fold.h"
-#include "engine/record_codec.h"
 #include "sim/describe.h"
 
 namespace pawl::sim {
 namespace {
 
-bool asks_cleanup(const std::string& condition) {
-  return condition.find("always()") != std::string::npos || condition.find("cancelled()") != std::string::npos;
-}
-
 std::string_view token_of(const TaskRun& task) {
   return task.outputs ? find_string(*task.outputs, "token") : std::string_view{};
 }
 
+// `mark: 'w0@3'` of a definition.
+std::string mark_of(const std::string& text) {
+  const std::size_t at = text.find("mark: '");
+  if (at == std::string::npos) return {};
+  return text.substr(at + 7, text.find('\'', at + 7) - at - 7);
+}
+
 }  // namespace
 
-Checks::Checks(std::shared_ptr<store::MemoryDisk> disk) : disk_(std::move(disk)) {
+Checks::Checks(std::shared_ptr<store::MemoryDisk> disk)
+    : disk_(std::move(disk)),
+      ledger_([this](const std::string& workflow, int version) { return plans_.get(*reader_, workflow, version); },
+              [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }) {
   store_ = store::open_memory(disk_);
   auto reader = store_->reader();
   check(reader.has_value());
@@ -32,137 +39,139 @@ void Checks::violation(std::string_view promise, RunId run, const std::string& w
   violations_.push_back(fmt::format("{} run {}: {}", promise, to_string(run), what));
 }
 
-std::unique_ptr<engine::RunState> Checks::folded(RunId id, bool keep_past) {
-  const auto row = disk_->runs().find(id);
-  if (row == disk_->runs().end()) return nullptr;
-  auto state = engine::fold(
-      row->second, [&](int version) { return plans_.get(*reader_, row->second.workflow, version); }, disk_->records(id),
-      keep_past);
-  if (!state) {
-    violation("P12", id, "its records do not fold: " + state.error().message);
-    return nullptr;
-  }
-  return std::make_unique<engine::RunState>(std::move(*state));
-}
-
-void Checks::version_accepted(const std::string& workflow, int version, std::string mark) {
-  marks_[{workflow, version}] = std::move(mark);
-}
-
 void Checks::run_answered(RunId id) {
   answered_.insert(id);
   if (!disk_->runs().contains(id)) violation("P1", id, "was answered and is not in the store");
 }
 
-void Checks::cancel_answered(RunId id) { runs_[id].cancelled = true; }
+void Checks::cancel_answered(RunId id) {
+  const auto page = ledger_.pages().find(id);
+  if (page == ledger_.pages().end() || page->second.stops == 0)
+    violation("P8", id, "its cancel was answered and is not in the store");
+}
 
-void Checks::resumed(RunId id) {
-  runs_[id].cancelled = false;
-  ++runs_[id].resumes;
+void Checks::resume_answered(RunId id) {
+  const auto page = ledger_.pages().find(id);
+  if (page == ledger_.pages().end() || ++runs_[id].resumes > page->second.era)
+    violation("race", id, "more were told that they have resumed it than attempts were made");
+}
+
+void Checks::task_answered(RunId id) {
+  const auto page = ledger_.pages().find(id);
+  if (page == ledger_.pages().end() || ++runs_[id].answers > page->second.answers)
+    violation("race", id, "more were told that they have answered its tasks than answers are in the store");
 }
 
 void Checks::started(const StartTask& command) {
   const RunId id = command.run;
-  const auto state = folded(id, false);
-  if (!state)
+  const auto page = ledger_.pages().find(id);
+  if (page == ledger_.pages().end())
     return violation("P3", id, fmt::format("{}/{} starts in a run that is not committed", command.job, command.task));
+  const engine::RunState& state = page->second.state;
   const std::string where = fmt::format("{}/{} try {}", command.job, command.task, command.try_number);
-  if (!state->in_flight.contains(command.ref) || state->task(command.ref).last_try != command.try_number)
-    violation("P3", id, where + " starts before the commit that says so");
-  Seen& seen = runs_[id];
-  if (seen.done[command.ref].contains(command.idempotency_key))
-    violation("P2", id, where + " starts again after its success");
-  const auto& job = *state->plan->jobs[static_cast<std::size_t>(command.ref.job)].job;
-  const auto& task = job.tasks[static_cast<std::size_t>(command.ref.task)];
-  if (seen.cancelled && !asks_cleanup(task.condition) && !asks_cleanup(job.condition))
-    violation("P8", id, where + " starts after a cancel was answered");
+  if (!state.in_flight.contains(command.ref) || state.task(command.ref).last_try != command.try_number ||
+      work_name(state, command.ref) != command.job + "/" + command.task)
+    return violation("P3", id, where + " starts before the commit that says so");
 
-  // P10: one key for all tries, unless a cut-off `resume: job` threw the work away; no two tasks share one.
-  const auto known = seen.key.find(command.ref);
-  if (known != seen.key.end() && known->second != command.idempotency_key) {
-    if (job.resume != ResumeAt::job || seen.key_attempt[command.ref] == command.attempt)
-      violation("P10", id, where + " has another key than the tries before it");
-  }
-  seen.key[command.ref] = command.idempotency_key;
-  seen.key_attempt[command.ref] = command.attempt;
-  const auto [owner, fresh] = keys_.try_emplace(command.idempotency_key, id, command.ref);
-  if (!fresh && owner->second != std::pair(id, command.ref))
-    violation("P10", id, where + " has the key of another task");
+  // P10: one key for all tries of a generation, and for nothing else.
+  const std::string name =
+      fmt::format("{} {}/{}#{}", to_string(id), command.job, command.task, state.task(command.ref).generation);
+  if (keys_.try_emplace(command.idempotency_key, name).first->second != name)
+    violation("P10", id, where + " has the key of other work");
+  if (names_.try_emplace(name, command.idempotency_key).first->second != command.idempotency_key)
+    violation("P10", id, where + " has another key than the tries before it");
+  look_at_input(command, state, where);
+  if (command.task.starts_with("poison")) look_at_poison(command, page->second, where);
+}
 
-  // P9: the definition is the one that the run began with.
-  if (seen.version == 0) seen.version = state->run.version;
-  if (state->attempt.version != seen.version) violation("P9", id, where + " runs another version");
-  const auto mark = marks_.find({state->run.workflow, seen.version});
+void Checks::look_at_input(const StartTask& command, const engine::RunState& state, const std::string& where) {
+  const RunId id = command.run;
+  const auto mark = marks_.find({state.run.workflow, state.attempt.version});
   std::string carried;
-  std::string before;
+  Json body;
   if (const auto* http = std::get_if<HttpInput>(&command.input)) {
-    const auto body = parse_json(http->body);
-    if (body) carried = find_string(*body, "mark");
-    if (body) before = find_string(*body, "before");
+    if (auto parsed = parse_json(http->body)) body = std::move(*parsed);
+    if (body.is_object()) carried = find_string(body, "mark");
   } else {
-    for (const auto& [name, value] : std::get<ProcessInput>(command.input).env)
+    for (const auto& [name, value] : std::get<ProcessInput>(command.input).env) {
       if (name == "PAWL_E1") carried = value;
+      if (name == "W" && mark != marks_.end() && value != mark->second)
+        violation("P9", id, where + " has the env of another version");
+      if (name == "J" && value != command.job.substr(0, command.job.find('[')))
+        violation("P3", id, where + " has the env of another job");
+    }
   }
+  // P9: the definition is the one that its attempt says, and vars were resolved from it.
   if (mark == marks_.end() || mark->second != carried)
     violation("P9", id, fmt::format("{} carries '{}', not what its version says", where, carried));
+  if (!body.is_object()) return;
 
   // P3: what it sees is the committed output of the task before it, of this run.
+  const std::string_view before = find_string(body, "before");
   if (!before.empty()) {
-    const std::string_view committed = token_of(state->task({command.ref.job, command.ref.task - 1}));
+    const std::string_view committed = token_of(state.task({command.ref.job, command.ref.task - 1}));
     if (before != committed || !before.starts_with(to_string(id)))
       violation("P3", id, fmt::format("{} sees '{}', committed is '{}'", where, before, committed));
   }
-
-  // P6: what kills the server is not started for ever.
-  if (command.task.starts_with("poison")) {
-    // Each task that is newly finished beside it, and each person's resume, sets the count back.
-    int again = 1 + seen.resumes;
-    for (const auto& [ref, keys] : seen.done) again += keys.empty() ? 0 : 1;
-    const int most = (state->plan->workflow->recover.max + 1) * again;
-    if (++seen.poison_starts[command.ref] > most)
-      violation("P6", id, fmt::format("{} is started {} times", where, seen.poison_starts[command.ref]));
+  // The same of all instances of a job with a matrix, in the order of its list.
+  const auto many = state.plan->job_index.find(find_string(body, "of"));
+  if (const Json* all = body.get_object().if_contains("all"); all && many != state.plan->job_index.end()) {
+    json::array tokens;
+    for (const int instance : state.attempt.jobs[static_cast<std::size_t>(many->second)].instances) {
+      const std::string_view token = token_of(state.task({instance, 0}));
+      if (!token.empty()) tokens.emplace_back(json::string_view(token.data(), token.size()));
+    }
+    json::array seen;
+    if (const auto* list = all->if_array())
+      for (const Json& one : *list)
+        if (!one.is_null()) seen.push_back(one);
+    if (seen != tokens)
+      violation("P3", id, fmt::format("{} sees {}, committed is {}", where, to_text(*all), to_text(Json(tokens))));
   }
+  const auto& matrix = state.attempt.jobs[static_cast<std::size_t>(command.ref.job)].matrix;
+  if (const Json* value = body.get_object().if_contains("value"); value && matrix)
+    if (const Json* own = matrix->get_object().if_contains("a"); !own || *own != *value)
+      violation("matrix", id, fmt::format("{} sees {} of {}", where, to_text(*value), to_text(*matrix)));
 }
 
-void Checks::look_at(RunId id, std::size_t records) {
-  Seen& seen = runs_[id];
-  const auto state = folded(id, true);
-  if (!state) return;
-  seen.records = records;
-  auto attempts = state->past;
-  attempts.push_back(state->attempt);
-  for (const Attempt& attempt : attempts) {
-    if (!is_final(attempt.status)) continue;
-    std::string now = describe(attempt);
-    const auto [known, fresh] = seen.final_attempts.try_emplace(attempt.number, now);
-    if (!fresh && known->second != now)
-      violation("I4", id, fmt::format("attempt {} changed after its end:\n{}\n{}", attempt.number, known->second, now));
-    for (const JobRun& job : attempt.jobs) {
-      bool open = !is_final(job.status);
-      for (const TaskRun& task : job.tasks) open |= !is_final(task.status);
-      if (open) violation("I4", id, fmt::format("attempt {} is final and holds something open", attempt.number));
-    }
-  }
-  // What the record says is done, under the key that it was started with.
-  for (std::size_t j = 0; j < state->attempt.jobs.size(); ++j)
-    for (std::size_t t = 0; t < state->attempt.jobs[j].tasks.size(); ++t) {
-      const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
-      const auto key = seen.key.find(ref);
-      if (key != seen.key.end() && state->task(ref).status == WorkStatus::success) seen.done[ref].insert(key->second);
-    }
-  const Run& row = disk_->runs().at(id);
-  if (row.status != state->run.status || row.attempt != state->run.attempt)
-    violation("P12", id,
-              fmt::format("its row says {}, its records {}", to_string(row.status), to_string(state->run.status)));
+// P6: what kills the server is not started for ever.
+void Checks::look_at_poison(const StartTask& command, const Ledger::Page& page, const std::string& where) {
+  // A person's resume begins anew, perhaps with another limit; each answer and each task that is done for the first time
+  // sets the count back.
+  Seen& seen = runs_[command.run];
+  if (std::exchange(seen.era, page.era) != page.era) seen.poison_starts.clear();
+  const int again = 1 + page.answers + static_cast<int>(page.ever_done.size());
+  const Recover& recover = page.state.plan->workflow->recover;
+  const int most = (recover.max + 1) * again;
+  // So does an attempt that has been running for longer than the window.
+  const engine::RunState& state = page.state;
+  if (state.ran - state.ran_before + (state.last_at - state.running_since.value_or(state.last_at)) > recover.window)
+    seen.poison_starts.clear();
+  if (++seen.poison_starts[command.job + "/" + command.task] > most)
+    violation("P6", command.run, fmt::format("{} is started more than {} times", where, most));
 }
 
-void Checks::committed() {
-  for (const auto& [id, records] : disk_->records())
-    if (records.size() != runs_[id].records) look_at(id, records.size());
+void Checks::committed(std::span<const Changeset> changes) {
+  for (const Changeset& one : changes) {
+    if (one.version) marks_[{one.version->workflow, one.version->version}] = mark_of(one.version->text);
+    ledger_.read(one);
+  }
+  for (const Changeset& one : changes) {
+    if (!one.record) continue;
+    const engine::RunState* state = ledger_.state(one.record->run);
+    const auto row = disk_->runs().find(one.record->run);
+    if (!state || !state->plan || row == disk_->runs().end()) continue;
+    const Run& stored = row->second;
+    if (stored.status != state->run.status || stored.attempt != state->run.attempt ||
+        stored.waits_for != state->run.waits_for || stored.due != state->run.due ||
+        stored.group_held != state->run.group_held || stored.group_since != state->run.group_since)
+      violation("P12", one.record->run,
+                fmt::format("its row says {}, its records {}", to_string(stored.status), to_string(state->run.status)));
+  }
 }
 
 void Checks::compare(const engine::RunState& live) {
-  const auto state = folded(live.run.id, false);
+  const engine::RunState* state = ledger_.state(live.run.id);
   if (!state) return;
   const std::string lived = describe(live);
   const std::string stored = describe(*state);
@@ -175,11 +184,27 @@ void Checks::crashed() {
 }
 
 void Checks::at_rest() {
-  for (const auto& [id, run] : disk_->runs())
+  for (const auto& [id, run] : disk_->runs()) {
     if (!is_final(run.status))
       violation("P5", id,
                 fmt::format("is {} (waits for {}) and nothing will ever happen", to_string(run.status),
                             to_string(run.waits_for)));
+    // I4: what was final has stayed as it was, folded from the store once more.
+    const auto state = engine::fold(
+        run, [&](int version) { return plans_.get(*reader_, run.workflow, version); }, disk_->records(id), true);
+    if (!state) {
+      violation("P12", id, "its records do not fold: " + state.error().message);
+      continue;
+    }
+    auto attempts = state->past;
+    attempts.push_back(state->attempt);
+    const auto& ended = ledger_.pages().at(id).ended;
+    for (const Attempt& attempt : attempts)
+      if (const auto known = ended.find(attempt.number); known != ended.end() && known->second != describe(attempt))
+        violation(
+            "I4", id,
+            fmt::format("attempt {} changed after its end:\n{}\n{}", attempt.number, known->second, describe(attempt)));
+  }
 }
 
 }  // namespace pawl::sim

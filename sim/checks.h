@@ -1,17 +1,19 @@
-// What must hold after every step, found out from the committed rows and from the effects outside of the engine: what was
-// answered, what was started, what it was started with.
+// What must hold after every step, found out from the committed records and from the effects outside of the engine: what
+// was answered, what was started, what it was started with. What must hold between records is the ledger's.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "driver/plan_cache.h"
 #include "engine/state.h"
 #include "model/command.h"
+#include "sim/ledger.h"
 #include "store/memory/memory_store.h"
 
 namespace pawl::sim {
@@ -21,15 +23,15 @@ class Checks {
   explicit Checks(std::shared_ptr<store::MemoryDisk> disk);
   ~Checks();
 
-  // The text that tasks of this version carry.
-  void version_accepted(const std::string& workflow, int version, std::string mark);
+  // A person or client was told yes.
   void run_answered(RunId id);
   void cancel_answered(RunId id);
-  void resumed(RunId id);
+  void resume_answered(RunId id);  // or rerun
+  void task_answered(RunId id);  // approved, rejected, released
   // A try starts outside. Call before anything else happens.
   void started(const StartTask& command);
-  // A commit was applied: looks at what is new on the disk.
-  void committed();
+  // A commit was applied.
+  void committed(std::span<const Changeset> changes);
   // The engine's own state of a run with nothing of it undecided.
   void compare(const engine::RunState& live);
   // The server died, or was asked to stop.
@@ -40,33 +42,28 @@ class Checks {
   void never_at_rest() { violations_.push_back("P5: faults are over, and it does not come to rest"); }
 
   const std::vector<std::string>& violations() const { return violations_; }
-
-  // The run as the committed records tell it; nullptr if it is not there or cannot be folded (a violation).
-  std::unique_ptr<engine::RunState> folded(RunId id, bool keep_past);
+  const Ledger& ledger() const { return ledger_; }
 
  private:
   struct Seen {
-    std::size_t records = 0;  // looked at
-    std::map<int, std::string> final_attempts;  // by number: as described when it ended
-    std::map<TaskRef, std::set<std::string>> done;  // keys under which it was recorded as success
-    std::map<TaskRef, std::string> key;  // of its newest start
-    std::map<TaskRef, int> key_attempt;
-    std::map<TaskRef, int> poison_starts;
-    int version = 0;
-    int resumes = 0;
-    bool cancelled = false;
+    std::map<std::string, int> poison_starts;  // in this era
+    int era = 0;
+    int resumes = 0, answers = 0;  // that persons were told of
   };
   void violation(std::string_view promise, RunId run, const std::string& what);
-  void look_at(RunId id, std::size_t records);
+  void look_at_input(const StartTask& command, const engine::RunState& state, const std::string& where);
+  void look_at_poison(const StartTask& command, const Ledger::Page& page, const std::string& where);
 
   std::shared_ptr<store::MemoryDisk> disk_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::Reader> reader_;
   driver::PlanCache plans_;
-  std::map<std::pair<std::string, int>, std::string> marks_;
+  Ledger ledger_;
+  std::map<std::pair<std::string, int>, std::string> marks_;  // texts that the tasks of a version carry
   std::map<RunId, Seen> runs_;
   std::set<RunId> answered_;
-  std::map<std::string, std::pair<RunId, TaskRef>> keys_;
+  std::map<std::string, std::string> keys_;  // whose work a key names …
+  std::map<std::string, std::string> names_;  // … and the key of that work
   std::vector<std::string> violations_;
 };
 

@@ -18,14 +18,18 @@ std::string describe(const Attempt& attempt) {
                                  when(attempt.started_at), when(attempt.finished_at));
   for (std::size_t j = 0; j < attempt.jobs.size(); ++j) {
     const JobRun& job = attempt.jobs[j];
-    text += fmt::format(" job {} {} {} {} {}\n", j, to_string(job.status), to_string(job.reason), job.done_in_attempt,
-                        why(job.error));
+    text +=
+        fmt::format(" job {} {} {} {} {} of {} [{}] list {} {}\n", j, to_string(job.status), to_string(job.reason),
+                    job.done_in_attempt, why(job.error), job.of, job.key, job.expanded, fmt::join(job.instances, ","));
     for (std::size_t t = 0; t < job.tasks.size(); ++t) {
       const TaskRun& task = job.tasks[t];
       text += fmt::format("  task {} {} {} {} {} done in {} generation {} ({}) failed {} last {} outputs {} {}\n", t,
                           to_string(task.status), to_string(task.reason), to_string(task.waits_for), when(task.due),
                           task.done_in_attempt, task.generation, when(task.generation_started), task.failed_tries,
                           task.last_try, value(task.outputs), why(task.error));
+      if (!task.message.empty() || task.response)
+        text += fmt::format("   asks '{}' answer {}\n", task.message,
+                            task.response ? to_string(task.response->answer) : "-");
       for (const Try& t_run : task.tries)
         text += fmt::format("   try {} {} {} {} {}\n", t_run.number, to_string(t_run.status), when(t_run.started_at),
                             when(t_run.finished_at), why(t_run.error));
@@ -48,10 +52,17 @@ std::string describe(const engine::RunState& state) {
   for (const TaskRef ref : state.limited) text += fmt::format(" {}/{}", ref.job, ref.task);
   text += ", cut off";
   for (const TaskRef ref : state.cut_off) text += fmt::format(" {}/{}", ref.job, ref.task);
+  text += ", asking";
+  for (const TaskRef ref : state.asking) text += fmt::format(" {}/{}", ref.job, ref.task);
   text += ", needs";
   for (const engine::JobProgress& p : state.progress)
-    text += fmt::format(" {}{}{}{}{}", p.open_needs, p.needs_failed ? "f" : "", p.ancestor_failed ? "a" : "",
-                        p.task_failed ? "t" : "", p.condition_held ? "h" : "");
+    text += fmt::format(" {}{}{}{}{}{}{}:{}/{}", p.open_needs, p.needs_failed ? "f" : "", p.ancestor_failed ? "a" : "",
+                        p.task_failed ? "t" : "", p.condition_held ? "h" : "", p.stopping ? "s" : "",
+                        p.instance_failed ? "i" : "", p.instances_running, p.instances_open);
+  text += fmt::format(", verdict {} {} reserved {}, group '{}' {} {}",
+                      state.verdict ? to_string(state.verdict->status) : "-",
+                      state.verdict ? why(state.verdict->error) : "-", state.open_reserved, state.run.group,
+                      when(state.run.group_since), state.run.group_held);
   return text + "\n";
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "sim/exhaustive.h"
 #include "sim/simulator.h"
 
 namespace {
@@ -23,6 +24,7 @@ struct Arguments {
   int steps = 400;
   bool planted = false;
   bool story = false;
+  bool exhaustive = false;
 };
 
 bool number(std::string_view text, std::uint64_t& value) {
@@ -31,12 +33,14 @@ bool number(std::string_view text, std::uint64_t& value) {
 }
 
 int usage() {
-  fmt::print(stderr, "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted] [--story]\n");
+  fmt::print(stderr, "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted] [--story] [--exhaustive]\n");
   return 2;
 }
 
 void show(const Outcome& outcome) {
   fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
+  for (std::size_t i = 1; i < outcome.violations.size() && !outcome.story.empty(); ++i)
+    fmt::print("  and {}\n", outcome.violations[i]);
   fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {} --story\n", outcome.seed);
 }
 
@@ -75,6 +79,20 @@ Totals play(const Arguments& arguments) {
   return totals;
 }
 
+// Small stories with a crash at every point of each.
+int play_exhaustively() {
+  std::size_t points = 0;
+  std::size_t violations = 0;
+  const auto all = pawl::sim::exhaust();
+  for (const auto& one : all) {
+    points += one.points;
+    violations += one.violations.size();
+    if (!one.violations.empty()) fmt::print("{}: {}\n", one.story, one.violations.front());
+  }
+  fmt::print("{} stories, {} crashes, {} violations\n", all.size(), points, violations);
+  return violations == 0 ? 0 : 1;
+}
+
 #ifdef PAWL_PLANTED
 struct PlantedBug {
   pawl::Planted bug;
@@ -83,6 +101,10 @@ struct PlantedBug {
 constexpr PlantedBug bugs[] = {
     {pawl::Planted::answer_before_commit, "answer before commit"},
     {pawl::Planted::act_before_commit, "act before commit"},
+    {pawl::Planted::crowded_group, "a group that takes one too many"},
+    {pawl::Planted::impatient_wait, "a wait that forgets its due time"},
+    {pawl::Planted::forgotten_hold, "a held task that starts again"},
+    {pawl::Planted::wide_matrix, "an instance too many at once"},
 };
 
 int catch_planted() {
@@ -122,6 +144,8 @@ int main(int argc, char** argv) {
       arguments.steps = 4'000;
     } else if (word == "--planted") {
       arguments.planted = true;
+    } else if (word == "--exhaustive") {
+      arguments.exhaustive = true;
     } else if (word == "--story") {
       arguments.story = true;
     } else {
@@ -137,6 +161,7 @@ int main(int argc, char** argv) {
     return 2;
   }
 #endif
+  if (arguments.exhaustive) return play_exhaustively();
   const Totals totals = play(arguments);
   fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes,
              totals.violations);

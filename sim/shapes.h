@@ -7,13 +7,9 @@
 
 namespace pawl::sim {
 
-struct Shape {
-  std::string name;
-  std::string text;
-};
-
-// A workflow called `name` whose tasks carry `mark` in their bodies, so that a later version can be told from it. Every
-// http task of it hands on tokens of the tasks before it. One in a few has a task called `poison`.
-Shape draw_shape(SplitMix& random, const std::string& name, const std::string& mark);
+// A workflow called `name` with some of all that the language has. Its tasks carry `mark` in their bodies, so that a
+// later version can be told from it, and hand on tokens of the tasks before them. A task called `poison` kills the
+// server; one in a few workflows has such a task. Groups have the same names in all workflows.
+std::string draw_shape(SplitMix& random, const std::string& name, const std::string& mark);
 
 }  // namespace pawl::sim

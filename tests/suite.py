@@ -207,11 +207,23 @@ def python_stage(*paths):
 
 def simulator():
     counts = Counts()
-    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS)]), ("pawl_sim_planted", ["--planted"])):
+    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS)]), ("pawl_sim", ["--exhaustive"]),
+                            ("pawl_sim_planted", ["--planted"])):
         binary = next((path for path in BUILD.glob(f"release/**/{name}") if path.is_file()), None)
         counts.check(f"{name} {' '.join(arguments)}", binary is not None and run([binary, *arguments]))
         if binary is None:
             say(f"  {name} was not built")
+    return counts
+
+
+def power():
+    """What a power cut may leave, and that the checks of it can fail."""
+    counts = Counts()
+    if not build("release", "pawl_power"):
+        counts.failed.append("build of pawl_power (release)")
+        return counts
+    for arguments in ([], ["--planted"]):
+        counts.check(f"pawl_power {' '.join(arguments)}", run([BUILD / "release/pawl_power", *arguments]))
     return counts
 
 
@@ -259,7 +271,7 @@ def instruction_counts():
 
 def format_check():
     counts = Counts()
-    files = sorted(str(path) for room in ("src", "sim", "bench", "tests", "fuzz") for path in (ROOT / room).rglob("*")
+    files = sorted(str(path) for room in ("src", "sim", "bench", "power", "tests", "fuzz") for path in (ROOT / room).rglob("*")
                    if path.suffix in (".h", ".cc"))
     counts.check("format of C++ files", run(["clang-format-19", "--dry-run", "-Werror", *files]))
     return counts
@@ -271,6 +283,7 @@ STAGES = {
     "rooms": lambda: python_stage("tests/rooms"),
     "tools": lambda: python_stage("tests"),
     "sim": simulator,
+    "power": power,
     "schema": lambda: python_stage("tests/schema"),
     "e2e": lambda: python_stage("tests/e2e"),
     "kill": kill,

@@ -127,6 +127,26 @@ class Runners final : public runner::Runner {
   runner::Runner& http_;
 };
 
+// The log of a run and its folder.
+class RunFiles final : public driver::Remains {
+ public:
+  RunFiles(store::LogStore& logs, runner::ProcessRunner& process) : logs_(logs), process_(process) {}
+
+  Result<void> remove(RunId run, const std::stop_token& stop) override {
+    const auto folder = process_.remove_folder(run, stop);
+    if (!folder && folder.error().code == Code::overloaded) return folder;
+    for (const auto& removed : {folder, logs_.remove(run)})
+      if (!removed)
+        log::warning("retention leaves something behind: remove it by hand",
+                     {{"run", to_string(run)}, {"why", removed.error().message}});
+    return {};
+  }
+
+ private:
+  store::LogStore& logs_;
+  runner::ProcessRunner& process_;
+};
+
 // What is there must be a folder; what is not will be made.
 Result<void> check_folder(const std::string& path) {
   std::error_code error;
@@ -188,8 +208,16 @@ class OpenHost final : public Host {
       if (!takes_up) return std::unexpected(takes_up.error());
       driver_options.core.takes_up = std::move(*takes_up);
     }
-    driver_ = driver::make_driver(std::move(driver_options),
-                                  {*store_, *runners_, clock_, rng_, plans_, options_.observer, options_.on_fatal});
+    driver_options.core.sweeps_once = !options_.for_others;
+    run_files_ = std::make_unique<RunFiles>(*logs_, *process_);
+    driver_ = driver::make_driver(std::move(driver_options), {.store = *store_,
+                                                              .runner = *runners_,
+                                                              .clock = clock_,
+                                                              .rng = rng_,
+                                                              .plans = plans_,
+                                                              .observer = options_.observer,
+                                                              .on_fatal = options_.on_fatal,
+                                                              .remains = run_files_.get()});
     gate_.open(*driver_);
     return {};
   }
@@ -223,6 +251,7 @@ class OpenHost final : public Host {
   std::unique_ptr<store::LogStore> logs_;
   std::unique_ptr<TaskLog> task_log_;
   std::unique_ptr<driver::Histories> histories_;
+  std::unique_ptr<RunFiles> run_files_;
   std::unique_ptr<driver::Driver> driver_;
   std::unique_ptr<runner::ProcessRunner> process_;
   std::unique_ptr<runner::HttpRunner> http_;

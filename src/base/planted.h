@@ -10,6 +10,10 @@ enum class Planted : std::uint8_t {
   none,
   answer_before_commit,  // P1
   act_before_commit,  // P3
+  crowded_group,  // a concurrency group takes one run more than its limit
+  impatient_wait,  // a wait forgets its due time when its attempt is cut off
+  forgotten_hold,  // what is to be held after a crash starts again
+  wide_matrix,  // one instance more than max-parallel
 };
 
 #ifdef PAWL_PLANTED

@@ -15,17 +15,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* hello = R"(name: hello
-inputs:
-  who: {type: string, default: world}
-  n: {type: int, default: 1}
-jobs:
-  main:
-    tasks:
-      - {id: greet, run: echo first}
-      - {id: count, run: echo second}
-)";
-
 TEST(Arguments, ACommandThatDoesNotExistIsNamedWithTheOneThatMayBeMeant) {
   const Said said = call({"strat", "x"});
   EXPECT_EQ(said.exit, 2);

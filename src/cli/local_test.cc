@@ -13,17 +13,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* hello = R"(name: hello
-inputs:
-  who: {type: string, default: world}
-  n: {type: int, default: 1}
-jobs:
-  main:
-    tasks:
-      - {id: greet, run: echo first}
-      - {id: count, run: echo second}
-)";
-
 std::string one_task(const std::string& script) {
   return "name: one\njobs:\n  main:\n    tasks:\n      - {id: t, run: " + script + "}\n";
 }

@@ -20,6 +20,17 @@
 
 namespace pawl::cli {
 
+inline constexpr const char* hello = R"(name: hello
+inputs:
+  who: {type: string, default: world}
+  n: {type: int, default: 1}
+jobs:
+  main:
+    tasks:
+      - {id: greet, run: echo first}
+      - {id: count, run: echo second}
+)";
+
 // A folder that is gone when the test is.
 class Folder {
  public:

@@ -20,10 +20,23 @@ constexpr int most_conflicts = 3;
 constexpr auto heartbeat_every = std::chrono::seconds(30);
 // A run that waits longer than this is put away; its row and its records hold all there is.
 constexpr auto park_after = std::chrono::seconds(5);
+// Runs that retention takes in one commit, beside everything else; and how long after a sweep that took any the next one
+// begins.
+constexpr std::size_t most_taken = 32;
+constexpr auto sweep_every = std::chrono::minutes(1);
 
 bool may_pass(Code code) { return code == Code::overloaded || code == Code::unavailable; }
 
-std::optional<RunId> run_of(const Event& event) { return engine::needs(event).run; }
+std::optional<RunId> run_of(const Event& event) {
+  const engine::Needs needs = engine::needs(event);
+  return needs.run ? needs.run : needs.row;
+}
+
+// The row of a run that was written, if it was.
+const Run* row_in(const Changeset& changes) {
+  if (changes.new_run) return &*changes.new_run;
+  return changes.run ? &*changes.run : nullptr;
+}
 
 }  // namespace
 
@@ -68,7 +81,9 @@ void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), 
 
 bool Core::has_work(Instant now) const {
   if (not_before_ && now < *not_before_) return false;
-  if (!queue_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now)) return true;
+  if (!queue_.empty() || !unnoted_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now))
+    return true;
+  if (sweep_is_due(now)) return true;
   const auto beat = next_beat();
   return beat && *beat <= now;
 }
@@ -82,7 +97,8 @@ std::optional<Instant> Core::next_due() const {
   std::optional<Instant> due;
   if (!draining_ && !timers_.empty()) due = timers_.begin()->first;
   if (const auto beat = next_beat(); beat && (!due || *beat < *due)) due = beat;
-  if (!queue_.empty()) due = not_before_.value_or(Instant{});
+  if (const auto sweep = next_sweep(); sweep && (!due || *sweep < *due)) due = sweep;
+  if (!queue_.empty() || !unnoted_.empty()) due = not_before_.value_or(Instant{});
   if (due && not_before_ && *due < *not_before_) due = not_before_;
   return due;
 }
@@ -175,7 +191,17 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
   const engine::Needs needs = engine::needs(event);
   view.limits = &limits_;
   view.environment = &options_.environment;
-  if (needs.run) {
+  if (needs.row && !going_.contains(*needs.row)) {
+    if (const auto found = runs_.find(*needs.row); found != runs_.end()) {
+      view.run = found->second.state.get();
+      run = needs.row;
+    } else {
+      auto row = reader_.run(*needs.row);
+      if (!row) return std::unexpected(row.error());
+      view.row = std::move(*row);
+    }
+  }
+  if (needs.run && !going_.contains(*needs.run)) {
     if (broken_.contains(*needs.run))
       return fail(Code::corrupt,
                   fmt::format("run {} is parked: its records do not fit together", to_string(*needs.run)),
@@ -216,6 +242,7 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
       if (!stored) return std::unexpected(stored.error());
       view.start_key = std::move(*stored);
     }
+    if (view.start_key && going_.contains(view.start_key->run)) view.start_key.reset();
   }
   if (auto* requested = std::get_if<RunRequested>(&prepared); requested && view.plan) {
     const auto waiting = std::max({limits_.waiting[0].size(), limits_.waiting[1].size(), limits_.groups.waiting()});
@@ -283,7 +310,11 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     const auto* finished = std::get_if<TaskFinished>(&waiting.event);
     // Cut off by us, not by a person: its recovery will say so.
     if (finished && finished->outcome.end == Outcome::End::stopped) {
-      if (const auto found = runs_.find(finished->run); found != runs_.end() && found->second.state)
+      const auto found = runs_.find(finished->run);
+      if (found == runs_.end()) return;
+      if (found->second.undecided > 0)
+        found->second.is_cut_off = true;  // read again now, it would lack what is under way
+      else
         forget(finished->run);
       return;
     }
@@ -319,6 +350,7 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     for (Command& command : item.decision.commands)
       if (auto* start = std::get_if<StartTask>(&command)) runner_.start(*start);
   if (planted(Planted::answer_before_commit) && item.reply) std::exchange(item.reply, {})(item.decision.answer);
+  if (item.decision.changes.gone) going_.insert(*item.decision.changes.gone);
   if (!item.decision.changes.empty()) {
     item.change = batch.changes.size();
     batch.changes.push_back(std::move(item.decision.changes));
@@ -335,14 +367,35 @@ void Core::offer_slots() {
   }
 }
 
+// Before anything is decided on top of a failed commit: a run that still holds its place must not be thought to have none
+// only because another one of the group is looked at first.
+bool Core::note_groups_again(Instant now) {
+  while (!unnoted_.empty()) {
+    const RunId id = *unnoted_.begin();
+    const auto run = reader_.run(id);
+    if (!run && may_pass(run.error().code)) {
+      not_before_ = now + pause_without_room;
+      return false;
+    }
+    if (run && *run && !broken_.contains(id)) limits_.groups.note(**run);
+    unnoted_.erase(unnoted_.begin());
+    if (unnoted_.empty()) offer_slots();
+  }
+  return true;
+}
+
 void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (not_before_ && now < *not_before_) return;
   not_before_.reset();
+  if (!note_groups_again(now)) return;
   if (one_by_one_ > 0) most = 1;
   if (const auto beat = next_beat(); beat && *beat <= now) {
     last_beat_ = now;
     batch.changes.push_back(Changeset{.heartbeat = now});
   }
+  // Some room is for retention, or a server that is never idle would keep everything.
+  const std::size_t all = most;
+  if (sweep_is_due(now)) most -= std::min(most_taken, most / 4);
   while (batch.items.size() < most && !not_before_) {
     if (!draining_ && !timers_.empty() && timers_.begin()->first <= now) {
       const RunId id = timers_.begin()->second;
@@ -354,23 +407,85 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
       if (one_by_one_ > 0) --one_by_one_;
       decide_one(batch, std::move(next), now);
     } else {
-      return;
+      break;
     }
   }
+  if (sweep_is_due(now) && !not_before_ && batch.items.size() < all)
+    sweep(batch, now, std::min(most_taken, all - batch.items.size()));
+}
+
+std::optional<Instant> Core::next_sweep() const {
+  if (draining_ || sweep_.under_way || !recovered()) return std::nullopt;
+  return sweep_.until ? Instant{} : sweep_.at;
+}
+
+bool Core::sweep_is_due(Instant now) const {
+  const auto at = next_sweep();
+  return at && *at <= now;
+}
+
+void Core::sweep_at(Instant at) {
+  if (options_.sweeps_once) return;
+  if (sweep_.not_before) at = std::max(at, *sweep_.not_before);
+  if (!sweep_.at || at < *sweep_.at) sweep_.at = at;
+}
+
+// One round of a sweep. The sweep is over with the round that finds nothing due.
+void Core::sweep(Batch& batch, Instant now, std::size_t most) {
+  if (!sweep_.until) {
+    sweep_.until = now;
+    sweep_.at.reset();
+  }
+  const auto page = reader_.expiring(sweep_.after, most);
+  if (!page) {
+    log::warning("retention cannot see what is due", {{"why", page.error().message}});
+    sweep_.not_before = now + sweep_every;
+  }
+  for (const store::Expiry& expiry : page.value_or(std::vector<store::Expiry>{})) {
+    if (expiry.at > *sweep_.until) {
+      sweep_at(expiry.at);
+      break;
+    }
+    if (not_before_) return;
+    sweep_.after = expiry;
+    const std::size_t before = batch.items.size();
+    decide_one(batch, {RetentionReached{expiry.run}, {}, 0}, now);
+    if (batch.items.size() > before) batch.sweeps = sweep_.under_way = true;
+  }
+  if (!page) sweep_at(now);
+  if (page && !page->empty() && page->front().at <= *sweep_.until) return;
+  if (sweep_.taken > 0) {
+    log::info("retention deleted runs", {{"runs", std::to_string(sweep_.taken)}});
+    sweep_.not_before = now + sweep_every;
+    if (sweep_.at) sweep_.at = std::max(*sweep_.at, *sweep_.not_before);
+  }
+  sweep_.taken = 0;
+  sweep_.until.reset();
+  sweep_.after.reset();
 }
 
 void Core::committed(Batch batch) {
+  if (batch.sweeps) sweep_.under_way = false;
   for (Batch::Item& item : batch.items) {
+    const Changeset* const changes = item.change ? &batch.changes[*item.change] : nullptr;
+    if (changes && changes->gone) {
+      going_.erase(*changes->gone);
+      ++sweep_.taken;
+    }
+    if (const Run* const row = changes ? row_in(*changes) : nullptr; row && row->expires_at) sweep_at(*row->expires_at);
     if (std::holds_alternative<RunOrphaned>(item.event)) orphans_.erase(std::get<RunOrphaned>(item.event).run);
     for (Command& command : item.decision.commands) {
       if (auto* start = std::get_if<StartTask>(&command)) {
         if (!planted(Planted::act_before_commit)) runner_.start(std::move(*start));
+      } else if (auto* stop = std::get_if<StopTask>(&command)) {
+        runner_.stop(std::move(*stop));
+      } else if (const RunId gone = std::get<ForgetRun>(command).run; options_.forget_run) {
+        options_.forget_run(gone);
       } else {
-        runner_.stop(std::get<StopTask>(command));
+        push(RemainsRemoved{gone});
       }
     }
-    if (observer_ && item.change && item.decision.record)
-      observer_->committed(batch.changes[*item.change], *item.decision.record);
+    if (observer_ && changes && item.decision.record) observer_->committed(*changes, *item.decision.record);
     if (item.reply) item.reply(std::move(item.decision.answer));
     for (Event& event : item.decision.follow_ups) push(std::move(event));
     if (const auto* requested = std::get_if<RunRequested>(&item.event); requested && !requested->key.empty())
@@ -387,7 +502,9 @@ void Core::committed(Batch batch) {
     }
     if (--found->second.undecided > 0) continue;
     const engine::RunState& state = *found->second.state;
-    if (is_final(state.attempt.status)) {
+    if (found->second.is_cut_off) {
+      forget(*item.run);
+    } else if (is_final(state.attempt.status)) {
       set_due(*item.run, std::nullopt);
       forget(*item.run);
     } else if (state.in_flight.empty() && state.limited.empty() && !limits_.wants_probation.contains(*item.run)) {
@@ -400,11 +517,14 @@ void Core::committed(Batch batch) {
 void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) {
   std::deque<Waiting> again;
   for (Batch& batch : batches) {
+    if (batch.sweeps) sweep_.under_way = false;
     for (Batch::Item& item : batch.items) {
+      if (const auto* reached = std::get_if<RetentionReached>(&item.event)) going_.erase(reached->run);
       if (item.run) {
         set_due(*item.run, std::nullopt);
         forget(*item.run);
-        limits_.groups.forget(*item.run);  // noted again when it is read
+        limits_.groups.forget(*item.run);
+        unnoted_.insert(*item.run);
       }
       if (const auto* requested = std::get_if<RunRequested>(&item.event)) {
         workflows_.erase(requested->workflow);

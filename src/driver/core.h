@@ -32,21 +32,26 @@ struct CoreOptions {
   std::size_t most_waiting = 100'000;  // runs that wait for a slot; beyond, starts are refused
   Json environment = json::object{};   // what `env` may name
   std::function<bool(RunId)> takes_up;  // which open runs start() looks after; empty: all
+  bool sweeps_once = false;  // retention takes what is due at the start, and nothing after that
+  // Told of every run that is gone, durably: what lies outside the store of it may go, and then a RemainsRemoved has to
+  // come. Must not block. Empty: nothing lies there.
+  std::function<void(RunId)> forget_run;
 };
 
 // What was decided together and is committed together.
 struct Batch {
   struct Item {
     Event event;
-    Reply reply;                     // empty: nobody waits
+    Reply reply;  // empty: nobody waits
     engine::Decision decision;
     std::optional<RunId> run;
     std::optional<std::size_t> change;  // where in `changes` its own stand
-    int conflicts = 0;               // commits that this event's decisions have failed so far
+    int conflicts = 0;  // commits that this event's decisions have failed so far
   };
   std::vector<Item> items;
 
   std::vector<Changeset> changes;  // of the items that have any, in order
+  bool sweeps = false;  // some of it is retention's
 };
 
 class Core {
@@ -90,6 +95,7 @@ class Core {
   struct Live {
     std::unique_ptr<engine::RunState> state;
     int undecided = 0;  // items of batches under way that touch it
+    bool is_cut_off = false;  // its last try was cut off by us: put away when nothing of it is undecided
   };
   struct KnownWorkflow {
     std::optional<WorkflowRow> row;
@@ -112,8 +118,13 @@ class Core {
   void park_broken(RunId id, const std::string& why);
   void set_due(RunId id, std::optional<Instant> due);
   void forget(RunId id);
+  bool note_groups_again(Instant now);
   void offer_slots();
   std::optional<Instant> next_beat() const;
+  std::optional<Instant> next_sweep() const;
+  bool sweep_is_due(Instant now) const;
+  void sweep(Batch& batch, Instant now, std::size_t most);
+  void sweep_at(Instant at);
 
   CoreOptions options_;
   store::Reader& reader_;
@@ -132,10 +143,23 @@ class Core {
   std::set<std::pair<Instant, RunId>> timers_;
   std::unordered_map<RunId, Instant> due_;
   std::set<RunId> orphans_;  // to be recovered
+  std::set<RunId> unnoted_;  // touched by a failed commit: their places in groups are to be read again
   std::set<RunId> broken_;  // parked: an invariant of theirs does not hold
   std::optional<RunId> offered_;  // has a SlotFree in the queue
   Instant last_life_{};  // of the process before this one
   std::optional<Instant> last_beat_;  // heartbeat written by this one
+  std::set<RunId> going_;  // decided to be gone, not durable yet: for everybody else they are gone already
+
+  // Retention: a sweep takes what is due, round by round, each of which waits for its commit.
+  struct Sweep {
+    std::optional<Instant> at = Instant{};  // when the next one begins; absent: nothing is known to expire
+    std::optional<Instant> not_before;  // some time after one that took something, so that many go together
+    std::optional<Instant> until;  // of the one that goes on: what is due then is taken
+    std::optional<store::Expiry> after;  // all up to here has been looked at
+    bool under_way = false;  // a round of it is not committed yet
+    std::size_t taken = 0;
+  };
+  Sweep sweep_;
   bool draining_ = false;
   bool cutting_off_ = false;
 };

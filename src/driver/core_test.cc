@@ -23,18 +23,24 @@ class Dice final : public Rng {
 // A node on a disk that outlives it; its turns are played by hand.
 class Node {
  public:
-  explicit Node(std::shared_ptr<store::MemoryDisk> disk)
+  explicit Node(std::shared_ptr<store::MemoryDisk> disk, CoreOptions options = {})
       : store_(store::open_memory(std::move(disk))),
         reader_(std::move(*store_->reader())),
-        core(CoreOptions{}, *reader_, plans_, runner, dice_, nullptr) {
+        core(std::move(options), *reader_, plans_, runner, dice_, nullptr) {
     EXPECT_TRUE(core.start());
   }
+  Result<void> commit(const std::vector<Changeset>& changes) { return store_->commit(changes); }
   // One turn; how many events were decided.
   std::size_t turn(Instant now) {
     Batch batch;
     core.decide(batch, now, 100);
-    EXPECT_TRUE(store_->commit(batch.changes));
     const std::size_t decided = batch.items.size();
+    if (const auto committed = commit(batch.changes); !committed) {
+      std::vector<Batch> dropped;
+      dropped.push_back(std::move(batch));
+      core.dropped(std::move(dropped), committed.error(), now);
+      return 0;
+    }
     core.committed(std::move(batch));
     return decided;
   }
@@ -84,6 +90,28 @@ TEST(Core, ATimerWhoseRunCannotBeReadIsLookedAtAgain) {
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 
+TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
+  const auto disk = store::make_memory_disk();
+  Node node(disk);
+  constexpr std::string_view yaml = "name: w\nconcurrency: {group: g}\njobs: {j: {tasks: [{id: t, run: x}]}}";
+  auto parsed = definition::parse(yaml);
+  node.core.push(
+      WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+  node.core.push(RunRequested{"w", json::object{}, {}, {}});
+  node.turn(noon);
+  node.core.push(RunRequested{"w", json::object{}, {}, {}});
+  node.turn(noon + 1s);
+  ASSERT_EQ(node.runner.running().size(), 1U);
+  const RunId holder = std::get<0>(node.runner.running().begin()->first);
+  for (const auto& [id, run] : disk->runs())
+    if (id != holder) node.core.push(TimerDue{id});  // looks at the waiting one before the one that holds the place
+  node.core.push(CancelRequested{holder, {}});
+  disk->faults().next_commit = store::CommitFault::overloaded;
+  node.turn(noon + 2s);
+  node.turn(noon + 4s);
+  EXPECT_EQ(node.runner.running().size(), 1U);
+}
+
 TEST(Core, APersonWhoAsksForWhatCannotBeReadIsTold) {
   const auto disk = disk_with_a_waiting_run();
   Node node(disk);
@@ -94,6 +122,180 @@ TEST(Core, APersonWhoAsksForWhatCannotBeReadIsTold) {
   EXPECT_EQ(node.turn(noon), 1U);
   ASSERT_TRUE(told);
   EXPECT_EQ(told->code, Code::unavailable);
+}
+
+constexpr std::string_view kept = "name: w\nretention: 1h\njobs: {j: {tasks: [{run: 'false'}]}}";
+
+// Retention on a virtual clock.
+class Retention : public testing::Test {
+ protected:
+  // Final runs that have ended at `at`, with the keys k0, k1, …
+  std::vector<RunId> end_runs(Node& node, int count, Instant at) {
+    if (disk_->workflows().empty()) {
+      auto parsed = definition::parse(kept);
+      node.core.push(
+          WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(kept), {}, {}});
+    }
+    std::vector<RunId> ids;
+    for (int n = 0; n < count; ++n) {
+      node.core.push(RunRequested{"w", json::object{}, "k" + std::to_string(disk_->start_keys().size()), {}});
+      node.turn(at);
+      const auto key = node.runner.running().begin()->first;
+      ids.push_back(std::get<0>(key));
+      Outcome outcome;
+      outcome.process = ProcessExit{.exit_code = 1};
+      node.core.push(TaskFinished{std::get<0>(key), std::get<1>(key), std::get<2>(key), outcome});
+      node.turn(at);
+      node.runner.forget_all();
+    }
+    return ids;
+  }
+  static void settle(Node& node, Instant now) {
+    while (node.core.has_work(now)) node.turn(now);
+  }
+  static Result<Answer> resume(Node& node, RunId run, Instant now) {
+    Result<Answer> told = fail(Code::internal, "not answered");
+    node.core.push(ResumeRequested{run, false, false, {}, {}},
+                   [&](Result<Answer> answer) { told = std::move(answer); });
+    settle(node, now);
+    return told;
+  }
+
+  std::shared_ptr<store::MemoryDisk> disk_ = store::make_memory_disk();
+};
+
+TEST_F(Retention, RunsGoAtTheirInstantAndNotBefore) {
+  Node node(disk_);
+  settle(node, noon);
+  const auto first = end_runs(node, 3, noon);
+  const auto second = end_runs(node, 1, noon + 10min);
+  EXPECT_EQ(node.core.next_due(), noon + 1h);
+  settle(node, noon + 59min);
+  EXPECT_EQ(disk_->runs().size(), 4U);
+  settle(node, noon + 1h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  EXPECT_TRUE(disk_->runs().contains(second[0]));
+  EXPECT_TRUE(disk_->gone().empty()) << "nothing lies outside: the marks go by themselves";
+  EXPECT_EQ(disk_->records().size(), 1U);
+  EXPECT_EQ(disk_->start_keys().size(), 1U);
+  EXPECT_EQ(node.core.next_due(), noon + 70min);
+  settle(node, noon + 70min);
+  EXPECT_TRUE(disk_->runs().empty());
+  EXPECT_EQ(node.core.next_due(), std::nullopt);
+}
+
+TEST_F(Retention, ManyGoInSmallBatches) {
+  std::vector<RunId> ids;
+  {
+    Node node(disk_);
+    ids = end_runs(node, 100, noon);
+  }
+  Node node(disk_);
+  std::size_t before = disk_->runs().size();
+  while (node.core.has_work(noon + 2h)) {
+    node.turn(noon + 2h);
+    EXPECT_LE(before - disk_->runs().size(), 32U);
+    before = disk_->runs().size();
+  }
+  EXPECT_EQ(before, 0U);
+}
+
+TEST_F(Retention, ASweepThatTookSomethingIsFollowedByTheNextAMinuteLater) {
+  Node node(disk_);
+  end_runs(node, 1, noon);
+  end_runs(node, 1, noon + 1s);
+  settle(node, noon + 1h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  settle(node, noon + 1h + 1s);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  EXPECT_EQ(node.core.next_due(), noon + 1h + 1min);
+  settle(node, noon + 1h + 1min);
+  EXPECT_TRUE(disk_->runs().empty());
+}
+
+TEST_F(Retention, ARunThatIsResumedInTimeStays) {
+  Node node(disk_);
+  const RunId run = end_runs(node, 1, noon)[0];
+  EXPECT_TRUE(resume(node, run, noon + 59min));
+  settle(node, noon + 2h);
+  EXPECT_TRUE(disk_->runs().contains(run));
+}
+
+TEST_F(Retention, WhoAsksForARunBetweenItsDecisionAndItsCommitIsToldThatThereIsNone) {
+  Node node(disk_);
+  const RunId run = end_runs(node, 1, noon)[0];
+  const Instant due = noon + 1h;
+  Batch taking;
+  node.core.decide(taking, due, 100);
+  ASSERT_EQ(taking.changes.size(), 1U);
+  ASSERT_EQ(taking.changes[0].gone, run);
+  // Decided on top of it, before it is durable.
+  Result<Answer> resumed, started;
+  node.core.push(ResumeRequested{run, false, false, {}, {}},
+                 [&](Result<Answer> answer) { resumed = std::move(answer); });
+  node.core.push(RunRequested{"w", json::object{}, "k0", {}},
+                 [&](Result<Answer> answer) { started = std::move(answer); });
+  Batch next;
+  node.core.decide(next, due, 100);
+  ASSERT_TRUE(node.commit(taking.changes));
+  node.core.committed(std::move(taking));
+  ASSERT_TRUE(node.commit(next.changes));
+  node.core.committed(std::move(next));
+  ASSERT_FALSE(resumed);
+  EXPECT_EQ(resumed.error().code, Code::not_found);
+  ASSERT_TRUE(started);
+  EXPECT_FALSE(std::get<RunAccepted>(*started).existing) << "its key went with it";
+  EXPECT_EQ(std::get<RunAccepted>(*started).number, 2) << "its number did not";
+}
+
+TEST_F(Retention, ACommitThatFindsNoRoomIsMadeLater) {
+  Node node(disk_);
+  end_runs(node, 1, noon);
+  Batch batch;
+  node.core.decide(batch, noon + 1h, 100);
+  ASSERT_EQ(batch.changes.size(), 1U);
+  std::vector<Batch> batches;
+  batches.push_back(std::move(batch));
+  node.core.dropped(std::move(batches), Error{Code::overloaded, "full"}, noon + 1h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  settle(node, noon + 1h + 1s);
+  EXPECT_TRUE(disk_->runs().empty());
+}
+
+TEST_F(Retention, NumbersGoOnAfterAllRunsAreGone) {
+  {
+    Node node(disk_);
+    end_runs(node, 3, noon);
+    settle(node, noon + 1h);
+    ASSERT_TRUE(disk_->runs().empty());
+  }
+  Node node(disk_);
+  const RunId run = end_runs(node, 1, noon + 2h)[0];
+  EXPECT_EQ(disk_->runs().at(run).number, 4);
+}
+
+TEST_F(Retention, WhoSweepsOnceTakesOnlyWhatIsDueAtTheStart) {
+  {
+    Node node(disk_);
+    end_runs(node, 1, noon);
+    end_runs(node, 1, noon + 1h);
+  }
+  Node node(disk_, CoreOptions{.sweeps_once = true});
+  settle(node, noon + 1h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  settle(node, noon + 9h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+}
+
+TEST_F(Retention, WhenTheStoreCannotSayWhatIsDueItIsAskedAgainAMinuteLater) {
+  Node node(disk_);
+  end_runs(node, 1, noon);
+  disk_->faults().failing_reads = 1;
+  settle(node, noon + 1h);
+  EXPECT_EQ(disk_->runs().size(), 1U);
+  EXPECT_EQ(node.core.next_due(), noon + 1h + 1min);
+  settle(node, noon + 1h + 1min);
+  EXPECT_TRUE(disk_->runs().empty());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/thread_annotations.h"
 #include "base/thread_name.h"
+#include "driver/cleaner.h"
 
 namespace pawl::driver {
 namespace {
@@ -28,6 +29,10 @@ class ThreadedDriver final : public Driver {
     auto reader = ports_.store.reader();
     if (!reader) return std::unexpected(reader.error());
     reader_ = std::move(*reader);
+    if (ports_.remains) {
+      cleaner_ = std::make_unique<Cleaner>(ports_.store, *ports_.remains, *this);
+      options_.core.forget_run = [this](RunId) { cleaner_->wake(); };
+    }
     core_ = std::make_unique<Core>(options_.core, *reader_, ports_.plans, ports_.runner, ports_.rng, ports_.observer);
     if (const auto begun = core_->start(); !begun) return begun;
     recovered_ = core_->recovered();
@@ -39,6 +44,7 @@ class ThreadedDriver final : public Driver {
       name_thread("pawl-engine");
       turn();
     });
+    if (cleaner_) cleaner_->start();
     return {};
   }
 
@@ -89,6 +95,8 @@ class ThreadedDriver final : public Driver {
       patience_ = std::min(patience_.value_or(patience), patience);
     }
     engine_wake_.notify_one();
+    // It waits for answers of the engine's, and is told none after that one's end.
+    if (cleaner_) cleaner_->stop();
     if (engine_.joinable()) engine_.join();
     {
       const MutexLock lock(mutex_);
@@ -268,6 +276,7 @@ class ThreadedDriver final : public Driver {
   std::optional<Time::time_point> without_room_;  // since when, or when it was last told
   std::atomic<bool> recovered_ = false;
   std::atomic<bool> failed_ = false;
+  std::unique_ptr<Cleaner> cleaner_;
   std::jthread writer_, engine_;
 };
 

@@ -1,5 +1,6 @@
 // The driver's threads: one engine thread that plays the core's turns, one writer thread that commits its batches. While
-// a batch is synced the next one is decided (docs/adr/0001-one-engine-thread-one-writer.md).
+// a batch is synced the next one is decided (docs/adr/0001-one-engine-thread-one-writer.md). A third one removes what lies
+// outside the store of runs that are gone.
 #pragma once
 
 #include <memory>
@@ -47,6 +48,7 @@ struct Ports {
   PlanCache& plans;
   Observer* observer = nullptr;  // may be null
   std::function<void(const Error&)> on_fatal;
+  Remains* remains = nullptr;  // of runs that retention takes; null: there are none
 };
 
 std::unique_ptr<Driver> make_driver(DriverOptions options, Ports ports);

@@ -133,15 +133,16 @@ class GatedStore final : public store::Store {
 
 // One process of a server on a disk that outlives it.
 struct Process {
-  explicit Process(std::shared_ptr<store::MemoryDisk> disk, DriverOptions options = {}) : store(std::move(disk)) {
+  explicit Process(std::shared_ptr<store::MemoryDisk> disk, DriverOptions options = {}, Remains* remains = nullptr)
+      : store(std::move(disk)) {
     runner.on_start = [this](const StartTask& command) { started.put(command); };
     runner.on_stop = [this](const StopTask& command) {
       Outcome outcome;
       outcome.end = Outcome::End::stopped;
       driver->finished({command.run, command.ref, command.try_number, outcome});
     };
-    driver = make_driver(options,
-                         Ports{store, runner, clock, rng, plans, nullptr, [this](const Error& e) { fatal.put(e); }});
+    driver = make_driver(
+        options, Ports{store, runner, clock, rng, plans, nullptr, [this](const Error& e) { fatal.put(e); }, remains});
     EXPECT_TRUE(driver->start());
   }
 
@@ -154,11 +155,11 @@ struct Process {
     return future;
   }
   Result<Answer> ask(Event event) { return post(std::move(event)).get(); }
-  void submit() {
-    auto parsed = definition::parse(chain);
+  void submit(std::string_view text = chain) {
+    auto parsed = definition::parse(text);
     ASSERT_TRUE(parsed);
     ASSERT_TRUE(ask(WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)),
-                                      std::string(chain),
+                                      std::string(text),
                                       WorkflowSubmitted::Mode::create,
                                       {}}));
   }
@@ -168,6 +169,8 @@ struct Process {
     outcome.process = ProcessExit{};
     driver->finished({start.run, start.ref, start.try_number, outcome});
   }
+  // Runs that are gone and not cleared away.
+  std::vector<RunId> marks() { return (*store.reader())->gone({}, 100).value(); }
   // Every decision about what was posted before is durable or refused.
   void catch_up() { EXPECT_FALSE(ask(CancelRequested{})); }
 
@@ -351,6 +354,42 @@ TEST_F(DriverTest, AfterACrashTheNextProcessTakesTheRunUpWithTheSameKey) {
   EXPECT_TRUE(again.driver->recovered());
   again.finish(one);
   EXPECT_EQ(again.started.take().task, "two");
+}
+
+// What lies outside the store; the first removal fails, as one that may work later.
+class Folders final : public Remains {
+ public:
+  Result<void> remove(RunId run, const std::stop_token&) override {
+    removed.put(run);
+    if (!failed_.exchange(true)) return fail(Code::overloaded, "planted");
+    return {};
+  }
+  Mailbox<RunId> removed;
+
+ private:
+  std::atomic<bool> failed_ = false;
+};
+
+TEST_F(DriverTest, WhatLiesOutsideOfARunThatIsGoneIsRemovedIfNeedBeByTheNextProcess) {
+  Folders folders;
+  RunId run;
+  {
+    Process process(disk_, {}, &folders);
+    process.submit("name: chain\nretention: 1ms\njobs: {j: {tasks: [{run: 'true'}]}}");
+    ASSERT_TRUE(process.ask(Process::a_run()));
+    const StartTask start = process.started.take();
+    run = start.run;
+    process.finish(start);
+    EXPECT_EQ(folders.removed.take(), run);
+  }
+  EXPECT_FALSE(disk_->runs().contains(run));
+  ASSERT_EQ(disk_->gone(), std::set{run}) << "its removal has failed";
+  {
+    Process process(disk_, {}, &folders);
+    EXPECT_EQ(folders.removed.take(), run);
+    while (!process.marks().empty()) process.catch_up();
+  }
+  EXPECT_TRUE(disk_->records().empty());
 }
 
 TEST_F(DriverTest, AnUnknownRunHasNoHistory) {

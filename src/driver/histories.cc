@@ -69,8 +69,12 @@ class StoredHistories final : public Histories {
     const auto records = reader.records(id);
     if (!records) return std::unexpected(records.error());
     const std::string workflow = (*run)->workflow;
-    return engine::fold(
+    auto state = engine::fold(
         std::move(**run), [&](int version) { return plans_.get(reader, workflow, version); }, *records, true);
+    // Retention may have taken it after its row was read.
+    if (!state)
+      if (const auto still = reader.run(id); still && !*still) return unknown(id);
+    return state;
   }
 
   Result<std::unique_ptr<store::Reader>> borrow() {

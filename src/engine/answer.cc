@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/step.h"
+#include "model/limits.h"
 
 namespace pawl::engine {
 namespace {
@@ -33,6 +34,11 @@ Result<Json> given_outputs(const TaskPlan& plan, const Json& given) {
       return fail(Code::invalid,
                   fmt::format("task {} declares no output '{}'", plan.task->id, std::string_view(member.key())),
                   "outputs_invalid");
+    if (const std::size_t size = text_size(member.value()); size > max_output_value)
+      return fail(
+          Code::invalid,
+          fmt::format("output '{}' takes {} bytes; a value may take 1 MiB", std::string_view(member.key()), size),
+          "outputs_invalid");
     outputs[member.key()] = member.value();
   }
   return outputs;
@@ -65,6 +71,11 @@ Result<Answer> answer(Step& step, const AnswerRequested& event) {
   }
   auto outputs = given_outputs(plan, event.outputs);
   if (!outputs) return std::unexpected(outputs.error());
+  if (s.held()) {
+    // It waits after several crashes in a row. A person has looked at it now, and it goes on.
+    step.emit(AttemptHeld{});
+    begin_attempt(step);
+  }
   Response response = event.response;
   response.who.at = step.now;
   step.emit(TaskAnswered{ref, std::move(response)});

@@ -7,8 +7,11 @@ namespace pawl::engine {
 void stop_run(Step& step, const Who& who, bool hard, FailurePtr error) {
   RunState& s = step.s;
   const bool was_held = s.held();
+  // Without its place in the group it may start nothing, not even clean-up; it has begun nothing to clean up either.
+  hard |= was_held && s.attempt.waits_for == WaitsFor::group;
   step.emit(StopAsked{who, hard, std::move(error)});
   if (step.broken()) return;
+  step.stopping_now = true;
   if (was_held) step.emit(AttemptHeld{});
   for (const TaskRef ref : s.in_flight) {
     if (!is_stopping(step, ref.job)) continue;  // it follows the verdict, and is clean-up itself
@@ -36,6 +39,7 @@ void stop_run(Step& step, const Who& who, bool hard, FailurePtr error) {
       look_at_job(step, job);
     }
   }
+  step.stopping_now = false;
   settle(step);
 }
 

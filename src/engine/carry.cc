@@ -1,5 +1,9 @@
 #include "engine/carry.h"
 
+#include <algorithm>
+
+#include "base/planted.h"
+
 namespace pawl::engine {
 namespace {
 
@@ -40,7 +44,7 @@ void begin_again(TaskRun& task) {
 }
 // The recorded result is thrown away: new key, new now(), new budget.
 void new_generation(TaskRun& task) {
-  if (task.last_try > 0 || task.generation_started) ++task.generation;
+  if (task.generation_started) ++task.generation;  // else nothing has been done under its name yet
   begin_again(task);
   task.generation_started.reset();
   task.failed_tries = 0;
@@ -78,8 +82,9 @@ std::vector<int> in_order_of_needs(const Plan& plan) {
 
 // The tasks of a job, or of one instance, of another version: those of the same explicit id with what they hold; those
 // that only share a name begin a new generation, because the name may mean other work now.
-std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now) {
-  std::vector<TaskRun> tasks(now.tasks.size());
+std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan& before, const JobPlan& now,
+                                 const TaskRun& unknown) {
+  std::vector<TaskRun> tasks(now.tasks.size(), unknown);
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     const auto found = before.task_index.find(now.tasks[t].task->id);
     if (found == before.task_index.end()) continue;
@@ -90,10 +95,17 @@ std::vector<TaskRun> match_tasks(const std::vector<TaskRun>& old, const JobPlan&
   return tasks;
 }
 
+bool all_final(const std::vector<TaskRun>& tasks) {
+  return std::ranges::all_of(tasks, [](const TaskRun& task) { return is_final(task.status); });
+}
+
 std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
   const Plan& before = *state.plan;
+  TaskRun unknown;
+  unknown.generation = state.attempt.number + 1;
   std::vector<JobRun> jobs = fresh_jobs(now);
   for (std::size_t j = 0; j < now.jobs.size(); ++j) {
+    std::ranges::fill(jobs[j].tasks, unknown);
     const auto found = before.job_index.find(now.jobs[j].job->id);
     if (found == before.job_index.end()) continue;
     const JobRun& old = state.attempt.jobs[at_index(found->second)];
@@ -101,7 +113,7 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
     const bool both_plain = !old_plan.job->matrix && !now.jobs[j].job->matrix;
     const bool both_many = old_plan.job->matrix && now.jobs[j].job->matrix;
     if (both_plain) {
-      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j]);
+      auto tasks = match_tasks(old.tasks, old_plan, now.jobs[j], unknown);
       jobs[j] = old;
       jobs[j].tasks = std::move(tasks);
     } else if (both_many) {
@@ -110,13 +122,12 @@ std::vector<JobRun> match_version(const RunState& state, const Plan& now) {
         if (instance.of != found->second) continue;
         JobRun kept = instance;
         kept.of = static_cast<int>(j);
-        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j]);
+        kept.tasks = match_tasks(instance.tasks, old_plan, now.jobs[j], unknown);
+        if (!all_final(kept.tasks)) begin_again(kept);
         jobs.push_back(std::move(kept));
       }
     }
-    bool all_done = !now.jobs[j].job->matrix;
-    for (const TaskRun& task : jobs[j].tasks) all_done = all_done && (is_final(task.status) || is_done(task));
-    if (!all_done || !is_final(jobs[j].status)) begin_again(jobs[j]);
+    if (now.jobs[j].job->matrix || !all_final(jobs[j].tasks)) begin_again(jobs[j]);
   }
   return jobs;
 }
@@ -130,6 +141,12 @@ std::vector<JobRun> fresh_jobs(const Plan& plan) {
   return jobs;
 }
 
+TaskRun unknown_task(const RunState& state, int attempt) {
+  TaskRun task;
+  if (state.other_version) task.generation = attempt;
+  return task;
+}
+
 bool is_done(const TaskRun& task) {
   return task.status == WorkStatus::success || (task.status == WorkStatus::skipped && task.reason == SkipReason::done);
 }
@@ -141,7 +158,24 @@ bool failure_counts(const TaskPlan& plan, const TaskRun& task) {
   return task.status == WorkStatus::failed && !plan.task->continue_on_error;
 }
 
-void carry_over_interruption(RunState& state) {
+namespace {
+
+// Whether a try of this job or instance was in flight, and its job wants to begin again after that. What the task
+// itself says of a crash comes first: one that must not be repeated would be by its job.
+bool begins_again(const RunState& state, int job) {
+  if (state.job_plan(job).job->resume != ResumeAt::job) return false;
+  bool cut_off = false;
+  for (const std::set<TaskRef>* refs : {&state.in_flight, &state.cut_off})
+    for (auto ref = refs->lower_bound({job, 0}); ref != refs->end() && ref->job == job; ++ref) {
+      if (state.plan_of(*ref).task->on_crash != OnCrash::rerun) return false;
+      cut_off = true;
+    }
+  return cut_off;
+}
+
+}  // namespace
+
+void carry_over_interruption(RunState& state, bool holds) {
   Attempt next;
   next.jobs = state.attempt.jobs;
   state.carried_cut_off.clear();
@@ -157,7 +191,7 @@ void carry_over_interruption(RunState& state) {
     const bool begun = job.status == WorkStatus::running || state.progress[j].condition_held;
     state.carried_progress[j].condition_held = begun;
     begin_again(job);
-    const bool whole = begun && state.job_plan(static_cast<int>(j)).job->resume == ResumeAt::job;
+    const bool whole = !holds && begins_again(state, static_cast<int>(j));
     for (std::size_t t = 0; t < job.tasks.size(); ++t) {
       TaskRun& task = job.tasks[t];
       const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
@@ -168,6 +202,7 @@ void carry_over_interruption(RunState& state) {
       } else if (task.status == WorkStatus::waiting) {
         task.tries.clear();  // its due time stays
         task.started_at.reset();
+        if (planted(Planted::impatient_wait) && task.due) task.due = Instant{};
       } else {
         if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
         begin_again(task);
@@ -247,9 +282,13 @@ std::vector<std::string> unmatched(const RunState& state, const Plan& plan) {
   for (std::size_t j = 0; j < state.attempt.jobs.size(); ++j) {
     const JobRun& job = state.attempt.jobs[j];
     const JobPlan& before = state.job_plan(static_cast<int>(j));
-    if (before.job->role != Role::normal || !plan.job_index.contains(before.job->id)) continue;
+    const auto found = plan.job_index.find(before.job->id);
+    if (before.job->role != Role::normal || found == plan.job_index.end()) continue;
+    // A job that gets a matrix, or loses it, has other places for its work.
+    const bool other_shape =
+        before.job->matrix.has_value() != plan.jobs[at_index(found->second)].job->matrix.has_value();
     for (std::size_t t = 0; t < job.tasks.size(); ++t)
-      if (is_done(job.tasks[t]) && !before.tasks[t].task->explicit_id)
+      if (is_done(job.tasks[t]) && (other_shape || !before.tasks[t].task->explicit_id))
         names.push_back(state.job_name(static_cast<int>(j)) + "/" + before.tasks[t].task->id);
   }
   return names;

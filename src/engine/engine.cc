@@ -132,7 +132,7 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   step.emit(AttemptStarted{1, view.plan->version, run.who, {}, {}, {}, {}}, view.plan);
   if (!step.broken() && admit(step)) begin_attempt(step);
   step.finish();
-  if (!decision.broken.empty()) return decision;
+  if (!decision.broken.empty()) return refuse(Code::internal, "the run cannot begin: " + decision.broken, "run_broken");
   decision.changes.new_run = state->run;
   if (!event.key.empty()) decision.changes.start_key = StartKey{event.workflow, event.key, hash, run.id, now};
   decision.answer = RunAccepted{run.id, run.number, run.workflow, false};
@@ -145,11 +145,28 @@ Result<Answer> cancel(Step& step, const CancelRequested& event) {
   if (is_final(s.attempt.status))
     return fail(Code::conflict, fmt::format("run {} is {} already", to_string(s.run.id), to_string(s.attempt.status)),
                 "run_final");
-  // A group asks only for what nobody has asked for yet; a second cancel of a person stops the clean-up too.
-  if (s.stop_asked && event.who.client == group_client)
+  // A group wants back a place, and asks only for what nobody has asked for yet; a second cancel of a person stops the
+  // clean-up too.
+  if (event.who.client == group_client && (s.stop_asked || !s.run.group_held))
     return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
   if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
+}
+
+// A run that a person opened again in time stays, and so does one that is taken already.
+Decision take(const View& view, Instant now) {
+  const Run* const run = view.run ? &view.run->run : view.row ? &*view.row : nullptr;
+  Decision decision;
+  if (!run || !is_final(run->status) || !run->expires_at || *run->expires_at > now) return decision;
+  decision.changes.gone = run->id;
+  decision.commands.emplace_back(ForgetRun{run->id});
+  return decision;
+}
+
+Decision clear_away(const RemainsRemoved& event) {
+  Decision decision;
+  decision.changes.cleared = event.run;
+  return decision;
 }
 
 }  // namespace
@@ -167,6 +184,8 @@ Needs needs(const Event& event) {
     Needs operator()(const SlotFree& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RunOrphaned& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RunCutOff& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const RetentionReached& e) const { return {.row = e.run}; }
+    Needs operator()(const RemainsRemoved&) const { return {}; }
   };
   return std::visit(Visit{}, event);
 }
@@ -174,6 +193,9 @@ Needs needs(const Event& event) {
 Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed) {
   if (const auto* submitted = std::get_if<WorkflowSubmitted>(&event)) return submit(view, *submitted, now);
   if (const auto* requested = std::get_if<RunRequested>(&event)) return start(view, *requested, now, seed);
+
+  if (std::holds_alternative<RetentionReached>(event)) return take(view, now);
+  if (const auto* removed = std::get_if<RemainsRemoved>(&event)) return clear_away(*removed);
 
   Decision decision;
   if (!view.run) {

@@ -25,11 +25,13 @@ struct Needs {
   std::string workflow;  // View::workflow and, if it exists, View::plan of its newest version
   std::string start_key;  // with workflow: View::start_key
   bool newest_version = false;  // with run: View::plan and View::environment of its workflow\'s newest version
+  std::optional<RunId> row;  // View::run if the run is in memory, else View::row: no records are read for it
 };
 Needs needs(const Event& event);
 
 struct View {
   RunState* run = nullptr;  // changed in place, so that the next decision may follow before the commit
+  std::optional<Run> row;
   std::optional<WorkflowRow> workflow;
   std::shared_ptr<const Plan> plan;
   std::optional<std::string> text;  // of the newest version, as written

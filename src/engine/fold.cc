@@ -86,24 +86,6 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   }
 }
 
-// The members of an object, sorted, as the key of an instance: db=x,os=a.
-std::string instance_key(const Json& values) {
-  std::map<std::string_view, const Json*> sorted;
-  for (const auto& member : values.get_object())
-    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
-  std::string key;
-  for (const auto& [name, value] : sorted) {
-    if (!key.empty()) key += ',';
-    key += name;
-    key += '=';
-    if (value->is_string())
-      key += as_view(*value);
-    else
-      append_json(key, *value);
-  }
-  return key;
-}
-
 class Apply {
  public:
   Apply(RunState& state, Instant at, const std::shared_ptr<const Plan>& new_plan)
@@ -129,6 +111,7 @@ class Apply {
     }
     if (!first && s_.keep_past) s_.past.push_back(std::move(s_.attempt));
     if (s_.keep_past) s_.definitions.emplace(change.version, new_plan_->workflow);
+    s_.other_version |= !first && change.version != s_.attempt.version;
     s_.plan = new_plan_;
     s_.attempt = std::move(next);
     s_.attempt.number = change.attempt;
@@ -154,6 +137,7 @@ class Apply {
       s_.run.group_held = false;
       if (!s_.run.group.empty()) s_.run.group_since = at_;
     }
+    s_.ran_before = s_.ran;
     s_.attempt.cancel_requested = s_.stop_asked && !s_.stop_error;
     s_.stop_noted = false;
     s_.finished_task = false;
@@ -162,7 +146,11 @@ class Apply {
 
   Applied operator()(const AttemptInterrupted& change) {
     if (is_final(s_.attempt.status)) return broken("a final attempt cannot be interrupted");
-    carry_over_interruption(s_);
+    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
+    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
+    if (change.counted) ++s_.counted_recoveries;
+    const Recover& policy = s_.plan->workflow->recover;
+    carry_over_interruption(s_, policy.then_hold && s_.counted_recoveries > policy.max);
     const auto error = std::make_shared<const Failure>(Failure{"interrupted", change.message, nullptr});
     for (JobRun& job : s_.attempt.jobs) {
       if (is_final(job.status)) continue;
@@ -196,9 +184,6 @@ class Apply {
       s_.ran += std::max(Duration{}, change.last_life - *s_.running_since);
       s_.running_since.reset();
     }
-    // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
-    if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
-    if (change.counted) ++s_.counted_recoveries;
     return {};
   }
 
@@ -292,7 +277,7 @@ class Apply {
         JobRun instance;
         instance.of = change.job;
         instance.key = std::move(key);
-        instance.tasks.assign(s_.plan->jobs[at_index(change.job)].tasks.size(), TaskRun{});
+        instance.tasks.assign(s_.plan->jobs[at_index(change.job)].tasks.size(), unknown_task(s_, s_.attempt.number));
         s_.attempt.jobs.push_back(std::move(instance));
         s_.progress.emplace_back();
       }
@@ -505,6 +490,23 @@ class Apply {
 
 }  // namespace
 
+std::string instance_key(const Json& values) {
+  std::map<std::string_view, const Json*> sorted;
+  for (const auto& member : values.get_object())
+    sorted.emplace(std::string_view(member.key().data(), member.key().size()), &member.value());
+  std::string key;
+  for (const auto& [name, value] : sorted) {
+    if (!key.empty()) key += ',';
+    key += name;
+    key += '=';
+    if (value->is_string())
+      key += as_view(*value);
+    else
+      append_json(key, *value);
+  }
+  return key;
+}
+
 Result<void> apply(RunState& state, const Change& change, Instant at, const std::shared_ptr<const Plan>& new_plan) {
   return std::visit(Apply(state, at, new_plan), change);
 }
@@ -535,8 +537,13 @@ bool settle_row(RunState& state, Instant at) {
       attempt.status = RunStatus::running;
       attempt.waits_for = WaitsFor::none;
       attempt.due.reset();
+    } else if (!state.limited.empty()) {
+      // Said first, because a node that starts anew looks by this word for whom it has to offer slots.
+      attempt.status = RunStatus::waiting;
+      attempt.waits_for = WaitsFor::limit;
+      attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);
     } else if (!state.asking.empty()) {
-      // Said first, because a person can do something about it.
+      // Said before a due time, because a person can do something about it.
       attempt.status = RunStatus::waiting;
       attempt.waits_for = state.task(*state.asking.begin()).waits_for;
       attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);
@@ -545,10 +552,6 @@ bool settle_row(RunState& state, Instant at) {
       attempt.status = RunStatus::waiting;
       attempt.waits_for = first.waits_for;
       attempt.due = first.due;
-    } else if (!state.limited.empty()) {
-      attempt.status = RunStatus::waiting;
-      attempt.waits_for = WaitsFor::limit;
-      attempt.due.reset();
     }
   }
   if (attempt.status == RunStatus::running && !state.running_since) state.running_since = at;
@@ -558,9 +561,13 @@ bool settle_row(RunState& state, Instant at) {
   }
   if (attempt.status != RunStatus::queued && !attempt.started_at) attempt.started_at = at;
 
+  const auto& retention = state.plan->workflow->retention;
+  std::optional<Instant> expires_at;
+  if (is_final(attempt.status) && attempt.finished_at && retention) expires_at = *attempt.finished_at + *retention;
+
   Run& run = state.run;
   if (run.status == attempt.status && run.waits_for == attempt.waits_for && run.due == attempt.due &&
-      run.attempt == attempt.number && run.error == attempt.error)
+      run.attempt == attempt.number && run.error == attempt.error && run.expires_at == expires_at)
     return false;
   run.status = attempt.status;
   run.waits_for = attempt.waits_for;
@@ -570,6 +577,7 @@ bool settle_row(RunState& state, Instant at) {
   run.error = attempt.error;
   if (!run.started_at) run.started_at = attempt.started_at;
   run.finished_at = attempt.finished_at;
+  run.expires_at = expires_at;
   return true;
 }
 

@@ -14,6 +14,9 @@ namespace pawl::engine {
 // The compiled definition of a version of the run's workflow.
 using Plans = std::function<Result<std::shared_ptr<const Plan>>(int version)>;
 
+// The members of an object, sorted, as the key of an instance: db=x,os=a. Objects that differ may share one.
+std::string instance_key(const Json& values);
+
 // Applies one change that happened at `at`. `new_plan` is the plan of the attempt that an AttemptStarted begins.
 // Error: corrupt, if the change does not fit the state; the state is then unusable.
 Result<void> apply(RunState& state, const Change& change, Instant at,

@@ -1,5 +1,7 @@
 #include "engine/groups.h"
 
+#include "base/planted.h"
+
 namespace pawl::engine {
 
 void Groups::note(const Run& run) {
@@ -41,7 +43,8 @@ bool Groups::may_take(const Run& run) const {
   const auto found = groups_.find(run.group);
   if (found == groups_.end()) return true;
   const Group& group = found->second;
-  if (group.holders.size() >= static_cast<std::size_t>(run.group_limit)) return false;
+  const int limit = run.group_limit + (planted(Planted::crowded_group) ? 1 : 0);
+  if (group.holders.size() >= static_cast<std::size_t>(limit)) return false;
   return group.queue.empty() || std::get<RunId>(group.queue.begin()->first) == run.id;
 }
 

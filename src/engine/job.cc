@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "engine/carry.h"
 #include "engine/step.h"
 
@@ -30,6 +31,22 @@ void advance(Step& step, int job) {
 }
 
 void end_job(Step& step, int job, WorkStatus status, SkipReason reason, FailurePtr error) {
+  // What an earlier attempt left open in it ends with it: instances of a list that is known, and tasks that wait.
+  const std::vector<int> instances =
+      step.progress(job).instances_open > 0 ? step.job(job).instances : std::vector<int>{};
+  for (const int instance : instances) {
+    if (step.broken() || is_final(step.job(instance).status)) continue;
+    if (status == WorkStatus::cancelled)
+      end_job(step, instance, WorkStatus::cancelled);
+    else
+      end_job(step, instance, WorkStatus::skipped, status == WorkStatus::skipped ? reason : SkipReason::upstream);
+  }
+  if (status == WorkStatus::cancelled) {
+    const int count = static_cast<int>(step.job(job).tasks.size());
+    for (int t = 0; t < count; ++t)
+      if (step.s.task({job, t}).status == WorkStatus::waiting)
+        end_task(step, {job, t}, WorkStatus::cancelled, SkipReason::none, nullptr);
+  }
   step.emit(JobEnded{job, status, reason, std::move(error)});
 }
 
@@ -96,7 +113,9 @@ void advance_job(Step& step, int job) {
     if (is_final(task.status)) continue;  // carried from an earlier attempt
     const bool stopping = is_stopping(step, job);
     if (task.status == WorkStatus::waiting) {
-      if (!stopping) return;  // carried with its due time
+      // Carried with its due time. What waited when the stop was asked for ends; what clean-up began since goes on.
+      if (!stopping || (!step.stopping_now && may_clean_up(step, plan.tasks[static_cast<std::size_t>(t)].condition)))
+        return;
       end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
       continue;
     }
@@ -119,7 +138,7 @@ void advance_job(Step& step, int job) {
                  failure("interrupted", "interrupted while it ran, and on-crash says fail"));
         continue;
       }
-      if (on_crash == OnCrash::hold) {
+      if (on_crash == OnCrash::hold && !planted(Planted::forgotten_hold)) {
         record_passed_over();
         return step.emit(TaskWaits{ref, WaitsFor::release, std::nullopt, {}});
       }
@@ -132,7 +151,8 @@ void advance_job(Step& step, int job) {
                                 {.success = !(fails_what_follows && progress.task_failed) && !stopping,
                                  .failure = progress.task_failed || progress.ancestor_failed || step.s.stop_error ||
                                             (step.s.verdict && step.s.verdict->status == RunStatus::failed),
-                                 .cancelled = stopping && !step.s.stop_error});
+                                 .cancelled = (stopping && !step.s.stop_error) ||
+                                              (step.s.verdict && step.s.verdict->status == RunStatus::cancelled)});
       if (judged.verdict == Held::failed) {
         record_passed_over();
         end_task(step, ref, WorkStatus::failed, SkipReason::none, judged.error);

@@ -2,13 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
+#include "base/planted.h"
+#include "engine/fold.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
 namespace {
 
 constexpr std::size_t most_task_runs = 100'000;  // of a run
+constexpr std::size_t longest_key = 1'000;       // bytes
 
 bool excluded(const json::object& values, const std::vector<Json>& exclude) {
   return std::ranges::any_of(exclude, [&](const Json& one) {
@@ -51,14 +56,40 @@ Result<std::vector<Json>> list_of(Step& step, int job) {
   return list;
 }
 
+// Instances are told apart by their keys, in logs, folders, idempotency keys and by people.
+Result<void> check_names(const std::vector<Json>& list) {
+  std::vector<std::string> keys;
+  keys.reserve(list.size());
+  for (const Json& values : list) {
+    keys.push_back(instance_key(values));
+    if (keys.back().size() > longest_key)
+      return fail(Code::invalid,
+                  fmt::format("element {} gives an instance a name of {} bytes; {} are allowed", keys.size(),
+                              keys.back().size(), longest_key),
+                  "matrix_error");
+  }
+  std::ranges::sort(keys);
+  if (const auto twice = std::ranges::adjacent_find(keys); twice != keys.end())
+    return fail(Code::invalid, fmt::format("two of its elements are called {}", *twice), "matrix_error");
+  return {};
+}
+
 void stop_instance(Step& step, int instance) {
   RunState& s = step.s;
-  const auto status = step.job(instance).status;
-  if (status == WorkStatus::pending) return end_job(step, instance, WorkStatus::cancelled);
   if (step.progress(instance).stopping) return;
+  const bool was_pending = step.job(instance).status == WorkStatus::pending;
+  if (was_pending) {
+    if (!step.progress(instance).condition_held) return end_job(step, instance, WorkStatus::cancelled);
+    step.emit(JobStarted{instance});  // cut off after it had begun: it may have to clean up
+  }
   step.emit(InstanceStopped{instance});
   const auto first = s.in_flight.lower_bound({instance, 0});
-  if (first == s.in_flight.end() || first->job != instance) return advance_job(step, instance);
+  if (first == s.in_flight.end() || first->job != instance) {
+    const bool before = std::exchange(step.stopping_now, step.stopping_now || !was_pending);
+    advance_job(step, instance);
+    step.stopping_now = before;
+    return;
+  }
   const auto* process = std::get_if<ProcessAction>(&s.plan_of(*first).task->action);
   step.command(StopTask{s.run.id, *first, s.task(*first).last_try, process ? process->grace : Duration{}});
 }
@@ -73,14 +104,8 @@ bool expand_job(Step& step, int job) {
     list = fail(Code::invalid,
                 fmt::format("{} instances would give the run more than {} tasks", list->size(), most_task_runs),
                 "matrix_too_large");
-  if (list) {
-    // Two of the same values would share one name.
-    std::vector<std::string> texts;
-    for (const Json& values : *list) texts.push_back(to_text(values));
-    std::ranges::sort(texts);
-    if (const auto twice = std::ranges::adjacent_find(texts); twice != texts.end())
-      list = fail(Code::invalid, "the same values stand in it twice: " + *twice, "matrix_error");
-  }
+  if (list)
+    if (auto named = check_names(*list); !named) list = std::unexpected(named.error());
   if (!list) {
     end_job(step, job, WorkStatus::failed, SkipReason::none,
             failure(list.error().name.empty() ? "matrix_error" : list.error().name, "matrix: " + list.error().message));
@@ -98,8 +123,8 @@ bool expand_job(Step& step, int job) {
 void advance_instances(Step& step, int job) {
   RunState& s = step.s;
   const Job& definition = *step.plan(job).job;
-  // Instances may be added to `jobs` only before this, so that positions and references stay.
-  const std::vector<int> instances = step.job(job).instances;
+  // Nothing below makes another list, so its elements stay where they are. A copy for each result would be quadratic.
+  const std::span<const int> instances = step.job(job).instances;
   for (;;) {
     if (step.broken() || step.job(job).status != WorkStatus::running) return;
     JobProgress& progress = step.progress(job);
@@ -112,7 +137,8 @@ void advance_instances(Step& step, int job) {
     while (next < static_cast<int>(instances.size()) &&
            step.job(instances[static_cast<std::size_t>(next)]).status != WorkStatus::pending)
       ++next;
-    if (next >= static_cast<int>(instances.size()) || progress.instances_running >= definition.max_parallel) break;
+    const int most = definition.max_parallel + (planted(Planted::wide_matrix) ? 1 : 0);
+    if (next >= static_cast<int>(instances.size()) || progress.instances_running >= most) break;
     const int instance = instances[static_cast<std::size_t>(next++)];
     const bool stopping = is_stopping(step, job) && !step.progress(instance).condition_held;
     if (stopping) {

@@ -157,6 +157,32 @@ jobs:
   EXPECT_EQ(world.job("each").error->code, "matrix_error");
 }
 
+constexpr std::string_view given = R"(
+name: given
+inputs: {list: {type: list}}
+jobs:
+  each:
+    matrix: ${{ inputs.list }}
+    tasks: [{id: one, run: "true"}]
+)";
+
+TEST(Matrix, ElementsThatWouldShareANameFailTheJobAndNothingElse) {
+  for (const char* list : {R"([{"n":1},{"n":"1"}])", R"([{"a":"1,b=2"},{"a":"1","b":"2"}])", R"([{"n":1},{"n":1}])"}) {
+    TestWorld world(given);
+    world.start(json::object{{"list", *parse_json(list)}});
+    EXPECT_EQ(world.run().status, RunStatus::failed);
+    ASSERT_TRUE(world.job("each").error);
+    EXPECT_EQ(world.job("each").error->code, "matrix_error");
+  }
+}
+
+TEST(Matrix, AnElementThatGivesTooLongANameFailsTheJob) {
+  TestWorld world(given);
+  world.start(json::object{{"list", json::array{json::object{{"n", json::string(70'000, 'x')}}}}});
+  ASSERT_TRUE(world.job("each").error);
+  EXPECT_EQ(world.job("each").error->code, "matrix_error");
+}
+
 TEST(Matrix, ACancelStopsEveryInstance) {
   TestWorld world(grid);
   world.start();

@@ -47,9 +47,10 @@ void recover(Step& step, Instant last_life) {
   if (s.in_flight.empty()) return;  // adopted: same attempt, nothing written
 
   const Recover& policy = s.plan->workflow->recover;
-  const Instant began = s.attempt.started_at.value_or(s.attempt.created_at);
+  // Its life is the time in which something of it ran: a wait before the task that kills the server makes none.
+  const Instant began = s.running_since.value_or(s.attempt.created_at);
   const Instant died = std::clamp(last_life, began, std::max(began, step.now));
-  const bool counted = !s.stop_noted && died - began <= policy.window;
+  const bool counted = !s.stop_noted && s.ran - s.ran_before + (died - began) <= policy.window;
   const int version = s.attempt.version;
   const int number = s.attempt.number;
   const auto plan = s.plan;

@@ -1,6 +1,8 @@
 // A person asks for more of a final run: resume, where all that is not success runs again, or rerun from some point on.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/carry.h"
 #include "engine/step.h"
 
@@ -38,6 +40,11 @@ Result<TaskRef> find_start(const RunState& s, std::string_view from) {
     const JobRun& run = s.attempt.jobs[j];
     const int position = static_cast<int>(j);
     if (s.job_name(position) != job || s.job_plan(position).job->role != Role::normal) continue;
+    // An instance that the list holds no more would be begun by nobody.
+    if (run.of >= 0) {
+      const auto& listed = s.attempt.jobs[static_cast<std::size_t>(run.of)].instances;
+      if (std::ranges::find(listed, position) == listed.end()) continue;
+    }
     if (slash == std::string_view::npos) return TaskRef{position, -1};
     if (run.of < 0 && s.job_plan(position).job->matrix) return unknown();
     const auto& index = s.job_plan(position).task_index;

@@ -60,6 +60,7 @@ struct RunState {
   std::vector<Attempt> past;  // earlier attempts, if they are kept
   std::map<int, std::shared_ptr<const Workflow>> definitions;  // of all attempts, if they are kept
   bool keep_past = false;
+  bool other_version = false;  // some attempt took another version than the one before it
   std::optional<Attempt> carried;  // what the next attempt begins with after an interruption
   std::vector<JobProgress> carried_progress;
   std::set<TaskRef> carried_cut_off;
@@ -73,6 +74,7 @@ struct RunState {
   int counted_recoveries = 0;
 
   Duration ran{};  // time spent running, while it was not running_since
+  Duration ran_before{};  // `ran` when the attempt began
   std::optional<Instant> running_since;
 
   TaskRun& task(TaskRef ref) {

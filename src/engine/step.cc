@@ -26,8 +26,11 @@ void Step::finish() {
   s.last_at = now;
   limits.note_waiting(s);
   limits.groups.note(s.run);
-  if (limits.on_probation == s.run.id && (is_final(s.attempt.status) || s.finished_task)) limits.on_probation.reset();
-  if (is_final(s.attempt.status)) limits.wants_probation.erase(s.run.id);
+  // A run that only waits, perhaps for a person, kills nobody: the next one need not wait for it.
+  if (limits.on_probation == s.run.id && (is_final(s.attempt.status) || s.finished_task || s.counted_recoveries < 2 ||
+                                          (s.in_flight.empty() && s.limited.empty())))
+    limits.on_probation.reset();
+  if (!s.held()) limits.wants_probation.erase(s.run.id);  // else it would be offered its turn for ever
   out.changes.record = RecordRow{s.run.id, s.seq, now, encode(changes_)};
   if (row_changed && !out.changes.new_run) out.changes.run = s.run;
   out.record = Record{s.seq, now, std::move(changes_)};

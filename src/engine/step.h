@@ -24,6 +24,7 @@ class Step {
   void command(Command command) { out.commands.push_back(std::move(command)); }
   bool broken() const { return !out.broken.empty(); }
 
+  bool stopping_now = false;  // a stop is being asked for: what waits ends, even if it is clean-up
   bool hold_cut_off = false;  // what was cut off waits for a person's release, whatever its on-crash says
 
   // Jobs whose last need has become final, in the order in which they did; settle() looks at them.

@@ -384,6 +384,7 @@ bool start_approval(Step& step, TaskRef ref, const ApprovalPlan& approval) {
   const RunContext context(step.s, ref.job, ref.task, step.s.task(ref).generation_started.value_or(step.now));
   auto message = expression::evaluate_text(approval.message, context);
   if (!message) return cannot_start(step, ref, message.error(), "approval");
+  if (message->size() > preview_bytes) *message = std::string(cut_utf8(*message, preview_bytes)) + "…";
   std::optional<Instant> expires;
   if (action.expires) expires = step.now + *action.expires;
   step.emit(TaskWaits{ref, WaitsFor::approval, expires, std::move(*message)});
@@ -446,6 +447,7 @@ void finish_try(Step& step, const TaskFinished& event) {
   const TaskRef ref = event.ref;
   // A result that comes late, or twice, changes nothing.
   if (!s.in_flight.contains(ref) || s.task(ref).last_try != event.try_number) return;
+  if (event.attempt != 0 && event.attempt != s.attempt.number) return;
 
   const TaskPlan& plan = s.plan_of(ref);
   const Outcome& outcome = event.outcome;

@@ -28,15 +28,16 @@ inline std::string describe(const RunState& state) {
   const auto value = [](const std::shared_ptr<const Json>& json) { return json ? to_text(*json) : "-"; };
   const Attempt& a = state.attempt;
   std::string text = fmt::format(
-      "seq {} at {} run {} {} {} attempt {} {} started {} finished {}\nstop {} {} {} {} noted {} done {} recoveries {} "
+      "seq {} at {} run {} {} {} attempt {} {} started {} finished {} expires {}\nstop {} {} {} {} noted {} done {} "
+      "recoveries {} "
       "ran {} "
       "since {}\nattempt {} version {} {} {} due {} by {} {} {} cancel {} {} {} {}\n",
       state.seq, to_us(state.last_at), to_string(state.run.status), to_string(state.run.waits_for), when(state.run.due),
       state.run.attempt, why(state.run.error), when(state.run.started_at), when(state.run.finished_at),
-      state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at), state.stop_noted,
-      state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since), a.number, a.version,
-      to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger), a.who.client, why(a.error),
-      a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
+      when(state.run.expires_at), state.stop_asked, state.stop_hard, why(state.stop_error), when(state.stop_at),
+      state.stop_noted, state.finished_task, state.counted_recoveries, state.ran.count(), when(state.running_since),
+      a.number, a.version, to_string(a.status), to_string(a.waits_for), when(a.due), to_string(a.who.trigger),
+      a.who.client, why(a.error), a.cancel_requested, when(a.created_at), when(a.started_at), when(a.finished_at));
   for (std::size_t j = 0; j < a.jobs.size(); ++j) {
     const JobRun& job = a.jobs[j];
     const JobProgress& progress = state.progress[j];
@@ -102,21 +103,28 @@ inline Outcome is_stopped() {
 
 class TestWorld {
  public:
-  explicit TestWorld(std::string_view yaml) {
+  explicit TestWorld(std::string_view yaml) { change(yaml); }
+
+  // The workflow's next version; runs that are there keep theirs.
+  void change(std::string_view yaml) {
     auto parsed = definition::parse(yaml);
     if (!parsed) {
       ADD_FAILURE() << definition::to_text(parsed.error().front(), "test");
       std::abort();
     }
-    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), 1);
+    const int version = plan_ ? plan_->version + 1 : 1;
+    auto compiled = compile(std::make_shared<const Workflow>(std::move(parsed->workflow)), version);
     EXPECT_TRUE(compiled);
     plan_ = *compiled;
+    versions_[version] = plan_;
   }
 
   Instant now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23)};
   Limits limits;
   std::vector<StartTask> started;  // all that ever were, oldest first
   std::vector<StopTask> stopped;
+  std::vector<RunId> forgotten;
+  Changeset last_changes;  // of the newest decision
   std::optional<Record> last;  // record of the newest decision, if it made one
 
   // Starts a run, which the calls below are about until another is started or chosen.
@@ -135,10 +143,11 @@ class TestWorld {
     View view;
     view.limits = &limits;
     view.environment = &environment_;
-    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = 1};
+    view.workflow = WorkflowRow{.name = plan_->workflow->name, .version = plan_->version};
     view.plan = plan_;
     view.last_number = static_cast<std::int64_t>(runs_.size());
     if (need.run) view.run = runs_.at(*need.run).live.get();
+    if (need.row) view.run = runs_.at(*need.row).live.get();
     if (const auto found = keys_.find(need.start_key); !need.start_key.empty() && found != keys_.end())
       view.start_key = found->second;
     Decision decision = decide(view, event, now, ++seed_);
@@ -150,6 +159,7 @@ class TestWorld {
       runs_[id_].live = std::move(decision.created);
     }
     last = decision.record;
+    last_changes = decision.changes;
     if (decision.changes.record) {
       Kept& kept = runs_.at(decision.changes.record->run);
       kept.records.push_back(*decision.changes.record);
@@ -158,8 +168,10 @@ class TestWorld {
     for (Command& command : decision.commands) {
       if (auto* start = std::get_if<StartTask>(&command))
         started.push_back(std::move(*start));
+      else if (auto* stop = std::get_if<StopTask>(&command))
+        stopped.push_back(std::move(*stop));
       else
-        stopped.push_back(std::get<StopTask>(command));
+        forgotten.push_back(std::get<ForgetRun>(command).run);
     }
     for (const Event& event_of_it : decision.follow_ups) EXPECT_TRUE(ask(event_of_it));
     return std::move(decision.answer);
@@ -210,6 +222,10 @@ class TestWorld {
   }
   Result<Answer> cancel() { return ask(CancelRequested{id_, {}}); }
   Result<Answer> resume() { return ask(ResumeRequested{id_, false, false, nullptr, {}}); }
+  Result<Answer> resume_with_current(bool force = false) { return resume_with_current(force, run().inputs); }
+  Result<Answer> resume_with_current(bool force, Json inputs) {
+    return ask(ResumeRequested{id_, true, force, std::move(inputs), {}});
+  }
 
   // Time goes by; whatever is due in it is looked at when it is.
   void pass(Duration time) {
@@ -240,14 +256,21 @@ class TestWorld {
   const Attempt& attempt() const { return live().attempt; }
   const JobRun& job(std::string_view id) const { return live().attempt.jobs[position(id)]; }
   const TaskRun& task(std::string_view id) const {
-    for (std::size_t j = 0; j < plan_->jobs.size(); ++j)
-      if (const auto found = plan_->jobs[j].task_index.find(id); found != plan_->jobs[j].task_index.end())
+    const auto& jobs = live().plan->jobs;
+    for (std::size_t j = 0; j < jobs.size(); ++j)
+      if (const auto found = jobs[j].task_index.find(id); found != jobs[j].task_index.end())
         return live().attempt.jobs[j].tasks[static_cast<std::size_t>(found->second)];
     ADD_FAILURE() << "no task " << id;
     std::abort();
   }
+  // The run of a job or instance, `test[os=a]`; nullptr: there is none in this attempt.
+  const JobRun* job_named(std::string_view name) const {
+    for (std::size_t j = 0; j < attempt().jobs.size(); ++j)
+      if (live().job_name(static_cast<int>(j)) == name) return &attempt().jobs[j];
+    return nullptr;
+  }
   std::size_t position(std::string_view job) const {
-    return static_cast<std::size_t>(plan_->job_index.find(job)->second);
+    return static_cast<std::size_t>(live().plan->job_index.find(job)->second);
   }
   std::size_t records() const { return runs_.at(id_).records.size(); }
   std::vector<RecordRow>& stored() { return runs_.at(id_).records; }
@@ -275,8 +298,9 @@ class TestWorld {
 
   RunState folded(RunId id, bool keep_past = false) const {
     const Kept& kept = runs_.at(id);
-    auto state =
-        fold(kept.created, [&](int) -> Result<std::shared_ptr<const Plan>> { return plan_; }, kept.records, keep_past);
+    auto state = fold(
+        kept.created, [&](int version) -> Result<std::shared_ptr<const Plan>> { return versions_.at(version); },
+        kept.records, keep_past);
     if (!state) {
       ADD_FAILURE() << state.error().message;
       std::abort();
@@ -284,7 +308,8 @@ class TestWorld {
     return std::move(*state);
   }
 
-  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const Plan> plan_;  // of the newest version
+  std::map<int, std::shared_ptr<const Plan>> versions_;
   Json environment_ = json::object{};
   std::map<RunId, Kept> runs_;
   std::map<std::string, StartKey> keys_;

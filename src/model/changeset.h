@@ -54,8 +54,16 @@ struct Changeset {
   std::optional<Run> run;               // its changing columns are updated (run.h)
   std::optional<RecordRow> record;      // inserted
   std::optional<Instant> heartbeat;     // of this node
+  // Retention takes a final run: its row and its start keys are deleted, and a mark is left that it is not cleared away
+  // yet. Its number stays taken: last_number of its workflow is raised to it.
+  std::optional<RunId> gone;
+  // What lay outside the store of a run that is gone has been removed. A part of its records, small enough to hold nobody
+  // up, is deleted, and with the last of them the mark. As long as the mark is there this has to be said again.
+  std::optional<RunId> cleared;
 
-  bool empty() const { return !workflow && !version && !new_run && !start_key && !run && !record && !heartbeat; }
+  bool empty() const {
+    return !workflow && !version && !new_run && !start_key && !run && !record && !heartbeat && !gone && !cleared;
+  }
 };
 
 }  // namespace pawl

@@ -64,6 +64,12 @@ struct StopTask {
   Duration grace{};
 };
 
-using Command = std::variant<StartTask, StopTask>;
+// The run is gone: remove what lies outside the store of it, and answer with a RemainsRemoved. The store's mark stays until
+// then, so that a command lost in a crash is given again by the next process.
+struct ForgetRun {
+  RunId run;
+};
+
+using Command = std::variant<StartTask, StopTask, ForgetRun>;
 
 }  // namespace pawl

@@ -53,6 +53,7 @@ struct TaskFinished {
   TaskRef ref;
   int try_number = 0;
   Outcome outcome;
+  int attempt = 0;  // in which it was started: another version may mean other work by the same position; 0: not known
 };
 
 // A definition was sent; it has been parsed and checked. `text` is what its author wrote.
@@ -120,8 +121,19 @@ struct RunCutOff {
   RunId run;
 };
 
-using Event = std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested,
-                           RerunRequested, AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff>;
+// `expires_at` of a run has come.
+struct RetentionReached {
+  RunId run;
+};
+
+// Of a run that is gone, log and folder have been removed.
+struct RemainsRemoved {
+  RunId run;
+};
+
+using Event =
+    std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, RerunRequested,
+                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved>;
 
 // Answers to those who asked.
 struct WorkflowAccepted {

@@ -34,7 +34,7 @@ struct Who {
   Instant at{};
 };
 
-// A row of `runs`. Status, attempt, version, waits_for, due, error and the last two instants are the newest attempt's.
+// A row of `runs`. Status, attempt, version, waits_for, due, error and the last three instants are the newest attempt's.
 struct Run {
   RunId id;
   std::string workflow;
@@ -48,10 +48,11 @@ struct Run {
   Who who;  // of the first attempt
   Json inputs;
   Json vars;  // as resolved once, at the start
-  Json env;   // values of `env.*` that vars and tasks name, as resolved once
+  Json env;  // values of `env.*` that vars and tasks name, as resolved once
   FailurePtr error;
   Instant created_at{};
   std::optional<Instant> started_at, finished_at;
+  std::optional<Instant> expires_at;  // of a final run: when retention takes it; absent: never
   // Its place in a concurrency group.
   std::string group;  // empty: in none
   int group_limit = 1;
@@ -82,14 +83,14 @@ struct TaskRun {
   int done_in_attempt = 0;  // of skipped/done
   int generation = 1;
   std::optional<Instant> generation_started;  // what now() gives in this generation
-  bool was_done = false;                      // recorded as success in some generation
-  int failed_tries = 0;                       // of this generation: what its retry budget has lost
-  int last_try = 0;                           // number of the newest try in any attempt
-  std::vector<Try> tries;                     // of this attempt
-  std::shared_ptr<const Json> outputs;        // object: declared and implicit outputs; null: none
-  std::shared_ptr<const Json> preview;        // object: what is kept to look at and never a value
-  std::string message;                        // of an approval: what is asked
-  std::shared_ptr<const Response> response;   // the newest answer of a person
+  bool was_done = false;  // recorded as success in some generation
+  int failed_tries = 0;  // of this generation: what its retry budget has lost
+  int last_try = 0;  // number of the newest try in any attempt
+  std::vector<Try> tries;  // of this attempt
+  std::shared_ptr<const Json> outputs;  // object: declared and implicit outputs; null: none
+  std::shared_ptr<const Json> preview;  // object: what is kept to look at and never a value
+  std::string message;  // of an approval: what is asked
+  std::shared_ptr<const Response> response;  // the newest answer of a person
   FailurePtr error;
   std::optional<Instant> started_at, finished_at;
 };
@@ -97,11 +98,11 @@ struct TaskRun {
 // The run of a job, or of one instance of a job with a matrix. Such a job has no tasks of its own; its instances stand
 // behind all jobs of the definition, in the order in which they were first made.
 struct JobRun {
-  int of = -1;                        // instances: position of their job
-  std::string key;                    // instances: db=x,os=a
-  std::shared_ptr<const Json> matrix; // instances: object, their values
-  std::vector<int> instances;         // of a job with a matrix whose list is known: positions, in list order
-  bool expanded = false;              // its list is known
+  int of = -1;  // instances: position of their job
+  std::string key;  // instances: db=x,os=a
+  std::shared_ptr<const Json> matrix;  // instances: object, their values
+  std::vector<int> instances;  // of a job with a matrix whose list is known: positions, in list order
+  bool expanded = false;  // its list is known
   WorkStatus status = WorkStatus::pending;
   SkipReason reason = SkipReason::none;
   int done_in_attempt = 0;
@@ -127,7 +128,7 @@ struct Attempt {
 // All of a run, for looking at.
 struct RunHistory {
   Run run;
-  std::vector<Attempt> attempts;                                // oldest first
+  std::vector<Attempt> attempts;  // oldest first
   std::map<int, std::shared_ptr<const Workflow>> definitions;  // by version: the names that the positions mean
 };
 

@@ -177,15 +177,21 @@ class LogFiles final : public LogStore {
       if (found == files_.end()) return;
       file = found->second;
     }
-    // Marked while nobody writes, and forgotten before anybody can see the mark: at no time do two states of one
-    // file exist, each with its own idea of where it ends.
     const MutexLock lock(file->mutex);
-    if (file->closed) return;
-    file->closed = true;
-    file->descriptor = nullptr;
-    const MutexLock all(mutex_);
-    files_.erase(run);
-    forget_descriptor(*file);
+    if (!file->closed) forget(*file);
+  }
+
+  Result<void> remove(RunId run) override {
+    for (;;) {
+      const FilePtr file = file_of(run);
+      const MutexLock lock(file->mutex);
+      if (file->closed) continue;
+      const bool gone = ::unlink(file->path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
+      const int why = errno;
+      forget(*file);
+      if (!gone) return system_error(why, "remove", file->path);
+      return {};
+    }
   }
 
   Result<std::uint64_t> read(RunId run, std::uint64_t offset, const std::function<bool(LogFrame&&)>& visit) override {
@@ -387,6 +393,16 @@ class LogFiles final : public LogStore {
       other.mutex.unlock();
     }
     file.place = open_.insert(open_.end(), &file);
+  }
+
+  // Marked while nobody writes, and forgotten before anybody can see the mark: at no time do two states of one file exist,
+  // each with its own idea of where it ends.
+  void forget(File& file) REQUIRES(file.mutex) {
+    file.closed = true;
+    file.descriptor = nullptr;
+    const MutexLock lock(mutex_);
+    forget_descriptor(file);
+    files_.erase(file.run);  // its callers hold it
   }
 
   void forget_descriptor(File& file) REQUIRES(mutex_) {

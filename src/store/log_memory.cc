@@ -25,6 +25,11 @@ class MemoryLog final : public LogStore {
 
   Result<void> sync(RunId) override { return {}; }
   void close(RunId) override {}
+  Result<void> remove(RunId run) override {
+    const MutexLock lock(mutex_);
+    logs_.erase(run);
+    return {};
+  }
 
   Result<std::uint64_t> read(RunId run, std::uint64_t offset, const std::function<bool(LogFrame&&)>& visit) override {
     Log log;

@@ -38,6 +38,9 @@ class LogStore {
   virtual Result<void> sync(RunId run) = 0;
   // Forgets open descriptors of the run; later calls open them again.
   virtual void close(RunId run) = 0;
+  // Removes the log; that there is none is no error. Nobody may append to it meanwhile; who reads it, reads on.
+  // Error: unavailable it is still there.
+  virtual Result<void> remove(RunId run) = 0;
   // Frames from byte `offset` of the file on, in order; returns the offset after the last one visited. A run without a
   // log has none. The visitor returns false to stop. Where frames are damaged and whole ones follow, a note without job
   // and task stands for them and says how much is missing.

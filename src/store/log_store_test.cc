@@ -54,6 +54,18 @@ class LogContract : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(All, LogContract, testing::Bool(),
                          [](const auto& parameter) { return parameter.param ? "Files" : "Memory"; });
 
+TEST_P(LogContract, ALogThatIsRemovedIsGoneAndMayBeginAnew) {
+  must_append(*log_, a_run(1), "one");
+  must_append(*log_, a_run(2), "other");
+  ASSERT_TRUE(log_->remove(a_run(1)));
+  EXPECT_THAT(lines(*log_, a_run(1)), ElementsAre());
+  EXPECT_THAT(lines(*log_, a_run(2)), ElementsAre("other"));
+  EXPECT_TRUE(log_->remove(a_run(1)));
+  EXPECT_TRUE(log_->remove(a_run(3)));
+  must_append(*log_, a_run(1), "again");
+  EXPECT_THAT(lines(*log_, a_run(1)), ElementsAre("again"));
+}
+
 TEST_P(LogContract, ARunThatPrintedNothingHasNoFrames) {
   EXPECT_THAT(lines(*log_, a_run(1)), ElementsAre());
   EXPECT_TRUE(log_->sync(a_run(1)));

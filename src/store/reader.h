@@ -36,6 +36,13 @@ struct NodeRow {
   std::optional<Instant> heartbeat;   // the last one written by an earlier process
 };
 
+// A final run, and the instant at which retention takes it.
+struct Expiry {
+  Instant at;
+  RunId run;
+  auto operator<=>(const Expiry&) const = default;
+};
+
 class Reader {
  public:
   virtual ~Reader() = default;
@@ -51,8 +58,13 @@ class Reader {
   // A cursor that is none of ours is `invalid`. 1 <= limit <= 200. A filter is answered from an index; where filters
   // are combined, rows that only one of them lets through are read and passed over.
   virtual Result<RunPage> runs(const RunFilter& filter, std::size_t limit, const std::string& cursor) = 0;
-  // In order of seq.
+  // In order of seq. None of a run that is gone, also while it is not cleared away yet.
   virtual Result<std::vector<RecordRow>> records(RunId id) = 0;
+
+  // Runs that retention takes some day, the earliest first, from the first one behind `after` on; found by an index.
+  virtual Result<std::vector<Expiry>> expiring(const std::optional<Expiry>& after, std::size_t limit) = 0;
+  // Runs that are gone and not cleared away, by id, from the first one behind `after` on.
+  virtual Result<std::vector<RunId>> gone(const std::optional<RunId>& after, std::size_t limit) = 0;
 
   // Every run that is not final, by id (so oldest first), without inputs, vars and env; one ordered scan. The visitor
   // returns false to stop. A row that cannot be read is handed to `broken` and passed over; only if its id cannot be

@@ -54,10 +54,16 @@ class FailingDisk(Disk):
         self.image = tempfile.NamedTemporaryFile(prefix="pawl-disk-", suffix=".img")
         os.truncate(self.image.name, 16 << 20)
         run("mkfs.ext4", "-q", self.image.name)
-        super().__init__()
+        # One device for all of its life: with one a mount the next would sometimes show what the last had in its cache.
+        self.device = run("losetup", "--find", "--show", self.image.name).strip()
+        try:
+            super().__init__()
+        except BaseException:
+            run("losetup", "--detach", self.device)
+            raise
 
     def mount(self, options):
-        run("mount", "-o", "loop", self.image.name, self.path)
+        run("mount", self.device, self.path)
 
     def fail(self):
         self.remount("abort")
@@ -65,11 +71,12 @@ class FailingDisk(Disk):
     def repair(self):
         """As an administrator would: off, checked, on again."""
         run("umount", self.path)
-        subprocess.run(["fsck.ext4", "-y", self.image.name], capture_output=True, check=False)
+        subprocess.run(["fsck.ext4", "-y", self.device], capture_output=True, check=False)
         self.mount("")
 
     def close(self):
         super().close()
+        run("losetup", "--detach", self.device)
         self.image.close()
 
 
@@ -77,3 +84,4 @@ def run(*command):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+    return done.stdout

@@ -144,7 +144,7 @@ void CurlRunner::begin(StartTask command) {
                     .failure = {"runner_unavailable", std::move(message), {}},
                     .process = {},
                     .reply = {}};
-    results_.finished({command.run, command.ref, command.try_number, std::move(outcome)});
+    results_.finished({command.run, command.ref, command.try_number, std::move(outcome), command.attempt});
   };
   if (!std::holds_alternative<HttpInput>(command.input)) return refuse("the task is no http task");
   if (const auto loaded = load(); !loaded) return refuse(loaded.error().message);

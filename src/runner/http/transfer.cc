@@ -474,7 +474,7 @@ TaskFinished Transfer::finish_failed(std::string code, std::string message) {
 }
 
 TaskFinished Transfer::answer(Outcome outcome) {
-  TaskFinished finished{command_.run, command_.ref, command_.try_number, std::move(outcome)};
+  TaskFinished finished{command_.run, command_.ref, command_.try_number, std::move(outcome), command_.attempt};
   forget_answer();
   command_ = {};
   request_ = {};

@@ -28,6 +28,7 @@
 #include "runner/process/cgroups.h"
 #include "runner/process/descriptor.h"
 #include "runner/process/environment.h"
+#include "runner/process/folder_removal.h"
 #include "runner/process/guard_link.h"
 #include "runner/process/guard_wire.h"
 #include "runner/process/process_try.h"
@@ -128,6 +129,10 @@ class GuardedProcessRunner final : public ProcessRunner {
     post(std::move(command));
   }
   void stop(StopTask command) override { post(std::move(command)); }
+
+  Result<void> remove_folder(RunId run, const std::stop_token& stop) override {
+    return runner::remove_folder(options_.workspace, to_string(run), protection_.identity(), stop);
+  }
 
   void shutdown() override {
     const std::lock_guard once(shutdown_mutex_);
@@ -433,13 +438,17 @@ class GuardedProcessRunner final : public ProcessRunner {
     results_.finished({.run = running.command.run,
                        .ref = running.command.ref,
                        .try_number = running.command.try_number,
-                       .outcome = std::move(outcome)});
+                       .outcome = std::move(outcome),
+                       .attempt = running.command.attempt});
   }
 
   // A try that never ran has no log to make durable.
   void answer(const StartTask& command, Outcome outcome) {
-    results_.finished(
-        {.run = command.run, .ref = command.ref, .try_number = command.try_number, .outcome = std::move(outcome)});
+    results_.finished({.run = command.run,
+                       .ref = command.ref,
+                       .try_number = command.try_number,
+                       .outcome = std::move(outcome),
+                       .attempt = command.attempt});
   }
 
   // Milliseconds until something has to be looked at without an event; -1: never.

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
@@ -60,6 +61,9 @@ class ProcessRunner : public Runner {
   // Stops every try without mercy and waits until no process is left. The tries cut off give no result, nor does what
   // is started later. Safe twice; the destructor does it, too.
   virtual void shutdown() = 0;
+  // Removes the folder of a run of which no try is running, as far as `stop` allows; errors as in folder_removal.h.
+  // Threads: any.
+  virtual Result<void> remove_folder(RunId run, const std::stop_token& stop) = 0;
 };
 
 // Starts no process yet: the guard comes with the first task, after the guard of a dead server has gone (which is

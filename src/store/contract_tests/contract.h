@@ -91,6 +91,24 @@ inline Changeset beats(Instant at) {
   return change;
 }
 
+inline Changeset takes(RunId run) {
+  Changeset change;
+  change.gone = run;
+  return change;
+}
+inline Changeset clears(RunId run) {
+  Changeset change;
+  change.cleared = run;
+  return change;
+}
+// A final run that expires at this many seconds after day_one.
+inline Run an_expiring_run(int n, int seconds, std::string workflow = "nightly") {
+  Run run = with_status(a_run(n, std::move(workflow)), RunStatus::success);
+  run.finished_at = day_one;
+  run.expires_at = day_one + std::chrono::seconds(seconds);
+  return run;
+}
+
 inline void expect_equal(const FailurePtr& is, const FailurePtr& should) {
   ASSERT_EQ(is == nullptr, should == nullptr);
   if (!is) return;
@@ -117,6 +135,7 @@ inline void expect_equal_but_for_values(const Run& is, const Run& should) {
   EXPECT_EQ(is.created_at, should.created_at);
   EXPECT_EQ(is.started_at, should.started_at);
   EXPECT_EQ(is.finished_at, should.finished_at);
+  EXPECT_EQ(is.expires_at, should.expires_at);
   expect_equal(is.error, should.error);
 }
 
@@ -263,6 +282,7 @@ TYPED_TEST_P(StoreContract, ARunReadsBackWithEveryField) {
   run.error = std::make_shared<Failure>(Failure{"task_failed", "exit code 3", json::object{{"exit_code", 3}}});
   run.started_at = day_one + 1s;
   run.finished_at = day_one + 2s;
+  run.expires_at = day_one + 3s;
   this->must_commit(adds(run));
   const auto by_id = this->stored(run.id);
   ASSERT_TRUE(by_id);
@@ -296,6 +316,7 @@ TYPED_TEST_P(StoreContract, AnUpdateChangesTheChangingColumnsOnly) {
   changed.error = std::make_shared<Failure>(Failure{"interrupted", "interrupted by system restart", {}});
   changed.started_at = day_one + 4s;
   changed.finished_at = day_one + 5s;
+  changed.expires_at = day_one + 6s;
   changed.who.trigger = Trigger::recovery;
   this->must_commit(updates(changed));
 
@@ -308,6 +329,7 @@ TYPED_TEST_P(StoreContract, AnUpdateChangesTheChangingColumnsOnly) {
   expected.error = changed.error;
   expected.started_at = changed.started_at;
   expected.finished_at = changed.finished_at;
+  expected.expires_at = changed.expires_at;
   expect_equal(*this->stored(run.id), expected);
 
   // And back to nothing, where there may be nothing.
@@ -643,6 +665,78 @@ TYPED_TEST_P(StoreContract, ReadersWorkBesideTheWriterAndSeeWholeCommitsOnly) {
   EXPECT_EQ(this->seqs(run_id(1)).size(), 400U);
 }
 
+TYPED_TEST_P(StoreContract, RunsThatExpireComeInTheOrderOfTheirInstants) {
+  RunRow later = an_expiring_run(1, 30);
+  this->must_commit(adds(later), adds(an_expiring_run(2, 10)), adds(an_expiring_run(3, 20)), adds(a_run(4)),
+                    adds(an_expiring_run(5, 10)));
+  const std::vector<Expiry> all{
+      {day_one + 10s, run_id(2)}, {day_one + 10s, run_id(5)}, {day_one + 20s, run_id(3)}, {day_one + 30s, run_id(1)}};
+  EXPECT_EQ(value(this->reader().expiring({}, 10)), all);
+  EXPECT_EQ(value(this->reader().expiring({}, 2)), std::vector(all.begin(), all.begin() + 2));
+  EXPECT_EQ(value(this->reader().expiring(all[0], 2)), std::vector(all.begin() + 1, all.begin() + 3));
+  EXPECT_TRUE(value(this->reader().expiring(all[3], 2)).empty());
+  // A person opens it again, and it ends once more.
+  later.status = RunStatus::running;
+  later.expires_at.reset();
+  this->must_commit(updates(later));
+  EXPECT_EQ(value(this->reader().expiring({}, 10)).size(), 3U);
+  this->must_commit(updates(an_expiring_run(1, 5)));
+  EXPECT_EQ(value(this->reader().expiring({}, 1)), (std::vector<Expiry>{{day_one + 5s, run_id(1)}}));
+}
+
+TYPED_TEST_P(StoreContract, ARunThatIsGoneLeavesNothingButItsMarkAndItsNumber) {
+  RunRow run = an_expiring_run(7, 10);
+  run.inputs = json::object{{"a", 1}};
+  this->must_commit(puts({"nightly", true, 1, 3, day_one, day_one}), adds(run), adds(a_record(run.id, 1)),
+                    adds(a_record(run.id, 2)), adds(StartKey{"nightly", "k1", "h", run.id, day_one}),
+                    adds(StartKey{"nightly", "k2", "h", run_id(8), day_one}), adds(an_expiring_run(8, 20)),
+                    adds(a_record(run_id(8), 1)));
+  this->must_commit(takes(run.id));
+  EXPECT_FALSE(this->stored(run.id));
+  EXPECT_FALSE(value(this->reader().run_by_number("nightly", 7)));
+  EXPECT_TRUE(this->seqs(run.id).empty());
+  EXPECT_FALSE(value(this->reader().start_key("nightly", "k1")));
+  EXPECT_EQ(value(this->reader().expiring({}, 10)), (std::vector<Expiry>{{day_one + 20s, run_id(8)}}));
+  EXPECT_EQ(value(this->reader().gone({}, 10)), std::vector{run.id});
+  EXPECT_EQ(value(this->reader().workflow("nightly"))->last_number, 7);
+  EXPECT_EQ(this->listed({}), Numbers{8});
+  // The mark outlives the process.
+  this->reopen();
+  EXPECT_EQ(value(this->reader().gone({}, 10)), std::vector{run.id});
+  this->must_commit(clears(run.id));
+  EXPECT_TRUE(value(this->reader().gone({}, 10)).empty());
+  this->must_commit(clears(run.id));
+
+  EXPECT_TRUE(this->stored(run_id(8)));
+  EXPECT_EQ(this->seqs(run_id(8)), std::vector<std::int64_t>{1});
+  EXPECT_TRUE(value(this->reader().start_key("nightly", "k2")));
+}
+
+TYPED_TEST_P(StoreContract, WhatIsNotThereCannotBeTakenAndAConflictTakesNothing) {
+  this->must_conflict(takes(run_id(1)));
+  this->must_commit(clears(run_id(1)));
+  RunRow run = an_expiring_run(1, 10);
+  run.inputs = json::object{{"a", 1}};
+  this->must_commit(puts({"nightly", true, 1, 0, day_one, day_one}), adds(run), adds(a_record(run.id, 1)),
+                    adds(StartKey{"nightly", "k", "h", run.id, day_one}));
+  this->must_conflict(takes(run.id), clears(run.id), takes(run.id));
+  expect_equal(*this->stored(run.id), run);
+  EXPECT_EQ(this->seqs(run.id), std::vector<std::int64_t>{1});
+  EXPECT_TRUE(value(this->reader().start_key("nightly", "k")));
+  EXPECT_EQ(value(this->reader().expiring({}, 10)).size(), 1U);
+  EXPECT_EQ(value(this->reader().workflow("nightly"))->last_number, 0);
+  EXPECT_TRUE(value(this->reader().gone({}, 10)).empty());
+}
+
+TYPED_TEST_P(StoreContract, ACursorHoldsWhenTheRunItPointsAtIsGone) {
+  for (int n = 1; n <= 5; ++n) this->must_commit(adds(an_expiring_run(n, n)));
+  const auto first = value(this->reader().runs({}, 2, ""));
+  this->must_commit(takes(run_id(4)));
+  const auto second = value(this->reader().runs({}, 2, first.next_cursor));
+  ASSERT_EQ(second.items.size(), 2U);
+  EXPECT_EQ(second.items[0].number, 3);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     StoreContract, AnEmptyStoreKnowsNothingAndSaysSo, AWorkflowIsInsertedAndThenReplaced,
     AVersionIsKeptAsWrittenAndNeverOverwritten, ARunReadsBackWithEveryField, ARunWithoutAnythingReadsBackAsSuch,
@@ -654,6 +748,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     OpenRunsComeWithoutValuesAndStopWhenTheVisitorSaysSo, RunsAreListedNewestFirstInPagesThatNeitherRepeatNorLeaveOut,
     ACursorHoldsWhileRunsComeAndEnd, ACursorOrLimitThatIsNoneIsInvalid, FiltersCombine,
     SinceIsInsideItsSpanAndUntilIsNot, NamesAreComparedByteByByte, ABodyOfAMebibyteReadsBackByteByByte,
-    AReaderSeesACommitAsSoonAsItIsDone, ReadersWorkBesideTheWriterAndSeeWholeCommitsOnly);
+    AReaderSeesACommitAsSoonAsItIsDone, ReadersWorkBesideTheWriterAndSeeWholeCommitsOnly,
+    RunsThatExpireComeInTheOrderOfTheirInstants, ARunThatIsGoneLeavesNothingButItsMarkAndItsNumber,
+    WhatIsNotThereCannotBeTakenAndAConflictTakesNothing, ACursorHoldsWhenTheRunItPointsAtIsGone);
 
 }  // namespace pawl::store::contract

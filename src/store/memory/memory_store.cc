@@ -34,6 +34,9 @@ class Changes {
       undo_.push_back(OldHeartbeat{disk_.heartbeat_});
       disk_.heartbeat_ = change.heartbeat;
     }
+    if (change.gone)
+      if (auto done = take_run(*change.gone); !done) return done;
+    if (change.cleared) clear_run(*change.cleared);
     return {};
   }
 
@@ -68,7 +71,16 @@ class Changes {
   struct OldHeartbeat {
     std::optional<Instant> at;
   };
-  using Undo = std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat>;
+  struct GoneRun {
+    Run run;
+    std::vector<StartKey> keys;
+  };
+  struct ClearedRun {
+    RunId run;
+    std::vector<RecordRow> records;
+  };
+  using Undo =
+      std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat, GoneRun, ClearedRun>;
 
   template <class... Args>
   static std::unexpected<Error> taken(fmt::format_string<Args...> what, Args&&... args) {
@@ -96,7 +108,7 @@ class Changes {
     if (!disk_.numbers_.emplace(std::pair(run.workflow, run.number), run.id).second)
       return taken("number {} of workflow '{}'", run.number, run.workflow);
     disk_.runs_.emplace(run.id, run);
-    if (!is_final(run.status)) disk_.open_.insert(run.id);
+    list(run);
     undo_.push_back(NewRun{run.id});
     return {};
   }
@@ -120,16 +132,56 @@ class Changes {
     to.error = from.error;
     to.started_at = from.started_at;
     to.finished_at = from.finished_at;
+    to.expires_at = from.expires_at;
     to.group_since = from.group_since;
     to.group_held = from.group_held;
   }
 
   void set_changing(const Run& from, Run& to) {
+    unlist(to);
     copy_changing(from, to);
-    if (is_final(to.status))
-      disk_.open_.erase(to.id);
-    else
-      disk_.open_.insert(to.id);
+    list(to);
+  }
+
+  void list(const Run& run) {
+    if (!is_final(run.status)) disk_.open_.insert(run.id);
+    if (run.expires_at) disk_.expiring_.insert({*run.expires_at, run.id});
+  }
+  void unlist(const Run& run) {
+    disk_.open_.erase(run.id);
+    if (run.expires_at) disk_.expiring_.erase({*run.expires_at, run.id});
+  }
+
+  Result<void> take_run(RunId id) {
+    const auto at = disk_.runs_.find(id);
+    if (at == disk_.runs_.end()) return fail(Code::conflict, fmt::format("run {} is not stored", to_string(id)));
+    GoneRun gone{std::move(at->second), {}};
+    const Run& run = gone.run;
+    if (const auto workflow = disk_.workflows_.find(run.workflow);
+        workflow != disk_.workflows_.end() && workflow->second.last_number < run.number) {
+      undo_.push_back(OldWorkflow{run.workflow, workflow->second});
+      workflow->second.last_number = run.number;
+    }
+    unlist(run);
+    disk_.numbers_.erase({run.workflow, run.number});
+    disk_.runs_.erase(at);
+    for (auto key = disk_.start_keys_.begin(); key != disk_.start_keys_.end();) {
+      if (key->second.run == id) {
+        gone.keys.push_back(std::move(key->second));
+        key = disk_.start_keys_.erase(key);
+      } else {
+        ++key;
+      }
+    }
+    disk_.gone_.insert(id);
+    undo_.push_back(std::move(gone));
+    return {};
+  }
+
+  void clear_run(RunId id) {
+    if (disk_.gone_.erase(id) == 0) return;
+    auto records = disk_.records_.extract(id);
+    undo_.push_back(ClearedRun{id, records ? std::move(records.mapped()) : std::vector<RecordRow>{}});
   }
 
   static auto position(std::vector<RecordRow>& rows, std::int64_t seq) {
@@ -157,8 +209,8 @@ class Changes {
   void restore(const NewRun& added) {
     const auto at = disk_.runs_.find(added.id);
     disk_.numbers_.erase({at->second.workflow, at->second.number});
+    unlist(at->second);
     disk_.runs_.erase(at);
-    disk_.open_.erase(added.id);
   }
   void restore(const OldRun& old) { set_changing(old.changing, disk_.runs_.at(old.id)); }
   void restore(const NewRecord& added) {
@@ -167,6 +219,18 @@ class Changes {
     if (rows->second.empty()) disk_.records_.erase(rows);
   }
   void restore(const OldHeartbeat& old) { disk_.heartbeat_ = old.at; }
+  void restore(GoneRun& old) {
+    const RunId id = old.run.id;
+    disk_.gone_.erase(id);
+    list(old.run);
+    disk_.numbers_.emplace(std::pair(old.run.workflow, old.run.number), id);
+    for (StartKey& key : old.keys) disk_.start_keys_.emplace(std::pair(key.workflow, key.key), std::move(key));
+    disk_.runs_.emplace(id, std::move(old.run));
+  }
+  void restore(ClearedRun& old) {
+    disk_.gone_.insert(old.run);
+    if (!old.records.empty()) disk_.records_.emplace(old.run, std::move(old.records));
+  }
 
   MemoryDisk& disk_;
   std::vector<Undo> undo_;
@@ -190,6 +254,7 @@ Run without_values(const Run& run) {
   brief.created_at = run.created_at;
   brief.started_at = run.started_at;
   brief.finished_at = run.finished_at;
+  brief.expires_at = run.expires_at;
   brief.group = run.group;
   brief.group_limit = run.group_limit;
   brief.group_cancels = run.group_cancels;
@@ -270,7 +335,15 @@ class MemoryReader final : public Reader {
   Result<std::vector<RecordRow>> records(RunId id) override {
     const MutexLock lock(disk_->mutex_);
     if (auto up = available(); !up) return std::unexpected(up.error());
+    if (disk_->gone_.contains(id)) return std::vector<RecordRow>{};
     return static_cast<const MemoryDisk&>(*disk_).records(id);
+  }
+
+  Result<std::vector<Expiry>> expiring(const std::optional<Expiry>& after, std::size_t limit) override {
+    return behind(disk_->expiring_, after, limit);
+  }
+  Result<std::vector<RunId>> gone(const std::optional<RunId>& after, std::size_t limit) override {
+    return behind(disk_->gone_, after, limit);
   }
 
   // The visitor may use the store, so that it is called without the lock; runs that begin meanwhile are not visited.
@@ -303,6 +376,16 @@ class MemoryReader final : public Reader {
     if (disk_->faults_.failing_reads == 0) return {};
     --disk_->faults_.failing_reads;
     return fail(Code::unavailable, "memory store: the read failed, as it was told to");
+  }
+
+  template <class Item>
+  Result<std::vector<Item>> behind(const std::set<Item>& all, const std::optional<Item>& after, std::size_t limit) {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::vector<Item> found;
+    for (auto at = after ? all.upper_bound(*after) : all.begin(); at != all.end() && found.size() < limit; ++at)
+      found.push_back(*at);
+    return found;
   }
 
   template <class Key, class Row>

@@ -45,6 +45,9 @@ class MemoryDisk {
   const std::vector<RecordRow>& records(RunId id) const;
   const std::map<RunId, std::vector<RecordRow>>& records() const { return records_; }
   const std::map<std::pair<std::string, std::string>, StartKey>& start_keys() const { return start_keys_; }
+  const std::set<Expiry>& expiring() const { return expiring_; }
+  // Taken by retention and not cleared away.
+  const std::set<RunId>& gone() const { return gone_; }
   std::int64_t epoch() const { return node_.epoch; }
   // How many commits were applied: unchanged means that nothing else has changed either.
   std::uint64_t commits() const { return commits_; }
@@ -61,6 +64,8 @@ class MemoryDisk {
   std::map<RunId, Run> runs_;
   std::map<std::pair<std::string, std::int64_t>, RunId> numbers_;
   std::set<RunId> open_;
+  std::set<Expiry> expiring_;
+  std::set<RunId> gone_;
   std::map<RunId, std::vector<RecordRow>> records_;
   std::map<std::pair<std::string, std::string>, StartKey> start_keys_;
   NodeRow node_;                     // the heartbeat is an earlier process's

@@ -93,12 +93,19 @@ INSERT INTO node (one, epoch) VALUES (1, 0);
 )sql";
 
 // The place of a run in its concurrency group, in the row: at a start all places are known without a look at records.
+// And what retention needs: when a run is due, whose the start keys are, and what of those it took is still to be removed.
 constexpr const char* version_2 = R"sql(
 ALTER TABLE runs ADD COLUMN group_name TEXT;
 ALTER TABLE runs ADD COLUMN group_limit INTEGER;
 ALTER TABLE runs ADD COLUMN group_cancels INTEGER;
 ALTER TABLE runs ADD COLUMN group_since_us INTEGER;
 ALTER TABLE runs ADD COLUMN group_held INTEGER;
+ALTER TABLE runs ADD COLUMN expires_us INTEGER;
+CREATE INDEX runs_expiring ON runs (expires_us, id) WHERE expires_us IS NOT NULL;
+CREATE INDEX start_keys_by_run ON start_keys (run);
+CREATE TABLE gone (
+  run BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 )sql";
 
 constexpr auto all = std::to_array<Migration>({{1, version_1}, {2, version_2}});

@@ -96,6 +96,7 @@ Result<Run> read_run(const Statement& statement) {
   run.group_cancels = row.integer() != 0;
   run.group_since = row.optional_instant();
   run.group_held = row.integer() != 0;
+  run.expires_at = row.optional_instant();
   if (row.error()) return std::unexpected(*row.error());
   return run;
 }

@@ -15,8 +15,8 @@ namespace pawl::store {
 inline constexpr std::string_view run_columns =
     "id, workflow, number, version, trace_id, status, waits_for, due_us, attempt, who_trigger, who_user, who_client, "
     "who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error, group_name, group_limit, "
-    "group_cancels, group_since_us, group_held";
-inline constexpr int run_column_count = 23;
+    "group_cancels, group_since_us, group_held, expires_us";
+inline constexpr int run_column_count = 24;
 
 // All but inputs, vars and env. Error: corrupt, naming table, run and column.
 Result<Run> read_run(const Statement& row);

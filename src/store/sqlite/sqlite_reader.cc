@@ -150,7 +150,9 @@ class SqliteReader final : public Reader {
   Result<std::vector<RecordRow>> records(RunId id) override {
     std::vector<RecordRow> rows;
     const auto done = each(
-        "SELECT seq, at_us, body FROM events WHERE run = ?1 ORDER BY seq", [&](Statement& query) { query.bind(1, id); },
+        "SELECT seq, at_us, body FROM events WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM gone WHERE run = ?1) "
+        "ORDER BY seq",
+        [&](Statement& query) { query.bind(1, id); },
         [&](const Statement& row) {
           rows.push_back(
               {.run = id, .seq = row.integer(0), .at = from_us(row.integer(1)), .body = std::string(row.text(2))});
@@ -158,6 +160,45 @@ class SqliteReader final : public Reader {
         });
     if (!done) return std::unexpected(done.error());
     return rows;
+  }
+
+  Result<std::vector<Expiry>> expiring(const std::optional<Expiry>& after, std::size_t limit) override {
+    std::vector<Expiry> found;
+    const auto done = each(
+        fmt::format("SELECT expires_us, id FROM runs INDEXED BY runs_expiring WHERE expires_us IS NOT NULL{} "
+                    "ORDER BY expires_us, id LIMIT ?3",
+                    after ? " AND (expires_us, id) > (?1, ?2)" : ""),
+        [&](Statement& query) {
+          if (after) query.bind(1, after->at);
+          if (after) query.bind(2, after->run);
+          query.bind(3, static_cast<std::int64_t>(limit));
+        },
+        [&](const Statement& row) -> Result<bool> {
+          const auto run = row.run_id(1);
+          if (!run) return fail(Code::corrupt, "table runs: an id of a run that expires is none");
+          found.push_back({from_us(row.integer(0)), *run});
+          return true;
+        });
+    if (!done) return std::unexpected(done.error());
+    return found;
+  }
+
+  Result<std::vector<RunId>> gone(const std::optional<RunId>& after, std::size_t limit) override {
+    std::vector<RunId> found;
+    const auto done = each(
+        fmt::format("SELECT run FROM gone{} ORDER BY run LIMIT ?2", after ? " WHERE run > ?1" : ""),
+        [&](Statement& query) {
+          if (after) query.bind(1, *after);
+          query.bind(2, static_cast<std::int64_t>(limit));
+        },
+        [&](const Statement& row) -> Result<bool> {
+          const auto run = row.run_id(0);
+          if (!run) return fail(Code::corrupt, "table gone: run is no id");
+          found.push_back(*run);
+          return true;
+        });
+    if (!done) return std::unexpected(done.error());
+    return found;
   }
 
   using Reader::open_runs;

@@ -71,7 +71,9 @@ Result<void> build(const std::string& path) {
     if (!connection) return std::unexpected(connection.error());
     (*connection)->tidy_on_close();
     const std::string header = fmt::format(
-        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA application_id = {}", application_id);
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA auto_vacuum = INCREMENTAL;"
+        "PRAGMA application_id = {}",
+        application_id);
     if (auto set = (*connection)->execute(header.c_str()); !set) return set;
     if (auto built = migrate(**connection, migrations()); !built) return built;
     if (auto set = (*connection)->execute("PRAGMA journal_mode = WAL"); !set) return set;
@@ -165,7 +167,7 @@ Result<void> check_file(const std::string& path) {
   return quick_check(**connection, path);
 }
 
-Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path) {
+Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path, int checkpoint_pages) {
   auto opened = Connection::open(path, SQLITE_OPEN_READWRITE);
   if (!opened) return std::unexpected(opened.error());
   Connection& connection = **opened;
@@ -187,7 +189,7 @@ Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path) {
       "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864");
   if (!set) return std::unexpected(set.error());
   if (auto done = migrate(connection, migrations()); !done) return std::unexpected(done.error());
-  auto writer = SqliteWriter::make(std::move(*opened));
+  auto writer = SqliteWriter::make(std::move(*opened), checkpoint_pages);
   if (!writer) return writer;
   // Also makes durable what a killed process had written but not synced, before anybody can read it: the WAL is synced
   // as a whole.
@@ -219,7 +221,7 @@ Error told_of(const std::string& path, Error error) {
   return error;
 }
 
-Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path) {
+Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int checkpoint_pages) {
   const auto there = is_there(path);
   if (!there) return std::unexpected(there.error());
   if (!*there)
@@ -239,7 +241,7 @@ Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path) {
     }
     if (missing) made.push_back(path + side);
   }
-  auto writer = open_writer(path);
+  auto writer = open_writer(path, checkpoint_pages);
   if (!writer && file_size(path + "-wal") == 0)
     for (const std::string& file_made : made) ::unlink(file_made.c_str());
   return writer;
@@ -252,7 +254,7 @@ Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
   if (!path) return std::unexpected(path.error());
   auto lock = LockFile::take(*path + ".lock", *path);
   if (!lock) return std::unexpected(lock.error());
-  auto writer = open_checked(*path);
+  auto writer = open_checked(*path, options.checkpoint_pages);
   if (!writer) return std::unexpected(told_of(*path, std::move(writer.error())));
   return std::make_unique<SqliteStore>(*path, std::move(*lock), std::move(*writer));
 }

@@ -11,6 +11,8 @@ namespace pawl::store {
 
 struct SqliteOptions {
   std::string path;  // of the file; its folder must exist
+  // Pages in the WAL from which on it is copied into the database. Tests set it lower.
+  int checkpoint_pages = 4000;
 };
 
 // Opens or creates the file, takes its lock (`path`.lock), brings the schema to the newest version and counts the

@@ -482,7 +482,10 @@ TEST_F(SqliteStore, NoPageNeedsASort) {
         "SELECT id FROM runs INDEXED BY runs_failed WHERE id < x'ff' AND status IN ('failed', 'cancelled') AND "
         "status = 'failed' ORDER BY id DESC",
         "SELECT id FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') ORDER BY id",
-        "SELECT seq FROM events WHERE run = x'00' ORDER BY seq", "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
+        "SELECT id FROM runs INDEXED BY runs_expiring WHERE expires_us IS NOT NULL AND (expires_us, id) > (1, x'00') "
+        "ORDER BY expires_us, id",
+        "DELETE FROM start_keys WHERE run = x'00'", "SELECT seq FROM events WHERE run = x'00' ORDER BY seq",
+        "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
     Statement* const plan = value(connection->prepared(std::string("EXPLAIN QUERY PLAN ") + query));
     ASSERT_NE(plan, nullptr) << query;
     Running rows(*plan);
@@ -501,6 +504,48 @@ TEST_F(SqliteStore, AReaderCanNeitherWriteNorCheckpoint) {
   for (int n = 0; n < 3; ++n) EXPECT_TRUE(value(value(store->reader())->run(run_id(1))));
   EXPECT_EQ(file_bytes(path_), before);
   EXPECT_FALSE(file_bytes(path_ + "-wal").empty());
+}
+
+TEST_F(SqliteStore, ALargeRunIsClearedInSmallPartsAlsoByALaterProcess) {
+  constexpr int records = 2500;
+  {
+    const auto store = open();
+    ASSERT_TRUE(commit(*store, adds(contract::an_expiring_run(1, 1))));
+    std::vector<Changeset> all;
+    for (int seq = 1; seq <= records; ++seq) all.push_back(adds(a_record(run_id(1), seq)));
+    ASSERT_TRUE(store->commit(all));
+    ASSERT_TRUE(commit(*store, contract::takes(run_id(1))));
+    ASSERT_TRUE(commit(*store, contract::clears(run_id(1))));
+    EXPECT_EQ(value(value(store->reader())->gone({}, 10)), std::vector{run_id(1)});
+    EXPECT_TRUE(value(value(store->reader())->records(run_id(1))).empty());
+  }
+  const auto store = open();
+  const auto reader = value(store->reader());
+  int parts = 1;
+  for (; !value(reader->gone({}, 10)).empty() && parts < 100; ++parts)
+    ASSERT_TRUE(commit(*store, contract::clears(run_id(1))));
+  EXPECT_EQ(parts, 3);
+  EXPECT_EQ(value(Connection::open(path_, SQLITE_OPEN_READONLY))->integer("SELECT count(*) FROM events").value_or(-1),
+            0);
+}
+
+TEST_F(SqliteStore, WhatWasTakenGoesBackToTheFileSystem) {
+  const auto store = open();
+  const std::string body(100'000, 'b');
+  for (int n = 1; n <= 200; ++n)
+    ASSERT_TRUE(commit(*store, adds(contract::an_expiring_run(n, n))) &&
+                commit(*store, adds(a_record(run_id(n), 1, body))));
+  for (int n = 1; n <= 200; ++n) ASSERT_TRUE(commit(*store, contract::takes(run_id(n))));
+  const auto reader = value(store->reader());
+  for (int passes = 0; passes < 100; ++passes) {
+    const auto marks = value(reader->gone({}, 1000));
+    if (marks.empty()) break;
+    for (const RunId run : marks) ASSERT_TRUE(commit(*store, contract::clears(run)));
+  }
+  EXPECT_TRUE(value(reader->gone({}, 10)).empty());
+  EXPECT_LT(std::filesystem::file_size(path_), 3U << 20) << "20 MiB were in it";
+  const auto check = value(Connection::open(path_, SQLITE_OPEN_READONLY))->text("PRAGMA integrity_check");
+  EXPECT_EQ(value(check), "ok");
 }
 
 TEST_F(SqliteStore, TheWalStartsAgainAfterACheckpoint) {

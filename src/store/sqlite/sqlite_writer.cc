@@ -11,11 +11,16 @@
 namespace pawl::store {
 namespace {
 
-// Pages in the WAL from which on it is copied into the database, and copied again if readers were in the way.
-constexpr int checkpoint_every = 4000;
 // Pages from which on new readers are held up for a moment, so that the WAL can start again from its beginning:
 // readers that overlap without a pause would otherwise let it grow for ever.
 constexpr int patience_ends_at = 32'000;
+// Of a run that is gone: so many records are deleted at once, or fewer when they are large, so that a commit that others
+// wait for stays short.
+constexpr int most_records = 1000, records_at_once = 20;
+constexpr std::int64_t most_pages_freed = 1024;
+// Pages that are given back to the file system in one commit. Some free ones are kept: what comes next needs them.
+constexpr std::int64_t most_pages_given_back = 512, least_free_pages = 256;
+constexpr std::int64_t share_of_free_pages = 8;  // one in so many
 constexpr int busy_ms = 5000, checkpoint_busy_ms = 100;
 
 Error described(Error error, const std::string& what) {
@@ -25,14 +30,13 @@ Error described(Error error, const std::string& what) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteWriter>> SqliteWriter::make(std::unique_ptr<Connection> connection) {
-  std::unique_ptr<SqliteWriter> writer(new SqliteWriter(std::move(connection)));
+Result<std::unique_ptr<SqliteWriter>> SqliteWriter::make(std::unique_ptr<Connection> connection, int checkpoint_pages) {
+  std::unique_ptr<SqliteWriter> writer(new SqliteWriter(std::move(connection), checkpoint_pages));
   if (auto ready = writer->prepare(); !ready) return std::unexpected(ready.error());
   return writer;
 }
 
 Result<void> SqliteWriter::prepare() {
-  checkpoint_at_ = checkpoint_every;
   // Checkpoints are made by commit() itself, which has to know when one of them fails.
   if (auto set = connection_->execute("PRAGMA wal_autocheckpoint = 0"); !set) return set;
   sqlite3_wal_hook(
@@ -57,22 +61,40 @@ Result<void> SqliteWriter::prepare() {
        "INSERT INTO runs (id, workflow, number, version, trace_id, status, waits_for, due_us, attempt, who_trigger, "
        "who_user, "
        "who_client, who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error, group_name, "
-       "group_limit, group_cancels, group_since_us, group_held) "
+       "group_limit, group_cancels, group_since_us, group_held, expires_us) "
        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-       "?23)"},
+       "?23, ?24)"},
       {&sql_.values, "INSERT INTO run_values (row, inputs, vars, env) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.start_key, "INSERT INTO start_keys (workflow, key, body_hash, run, at_us) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&sql_.update,
        "UPDATE runs SET status = ?2, waits_for = ?3, due_us = ?4, attempt = ?5, version = ?6, started_at_us = ?7, "
-       "finished_at_us = ?8, error = ?9, group_since_us = ?10, group_held = ?11 WHERE id = ?1"},
+       "finished_at_us = ?8, error = ?9, group_since_us = ?10, group_held = ?11, "
+       "expires_us = ?12 WHERE id = ?1"},
       {&sql_.record, "INSERT INTO events (run, seq, at_us, body) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.heartbeat, "UPDATE node SET heartbeat_us = ?1"},
+      {&sql_.find_run, "SELECT row, workflow, number FROM runs WHERE id = ?1"},
+      {&sql_.drop_run, "DELETE FROM runs WHERE row = ?1"},
+      {&sql_.drop_values, "DELETE FROM run_values WHERE row = ?1"},
+      {&sql_.drop_start_keys, "DELETE FROM start_keys WHERE run = ?1"},
+      {&sql_.raise_number, "UPDATE workflows SET last_number = ?2 WHERE name = ?1 AND last_number < ?2"},
+      {&sql_.mark, "INSERT OR IGNORE INTO gone (run) VALUES (?1)"},
+      {&sql_.unmark, "DELETE FROM gone WHERE run = ?1"},
+      {&sql_.any_mark, "SELECT EXISTS (SELECT 1 FROM gone)"},
+      {&sql_.is_marked, "SELECT EXISTS (SELECT 1 FROM gone WHERE run = ?1)"},
+      {&sql_.drop_records,
+       "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE run = ?1 ORDER BY seq LIMIT ?2)"},
+      {&sql_.free_pages, "PRAGMA freelist_count"},
+      {&sql_.pages, "PRAGMA page_count"},
   };
   for (const auto& [statement, sql] : all) {
     auto prepared = connection_->prepared(sql);
     if (!prepared) return fail(Code::corrupt, "the schema is not what its version says: " + prepared.error().message);
     *statement = *prepared;
   }
+  constexpr std::int64_t incremental = 2;
+  const auto mode = connection_->integer("PRAGMA auto_vacuum");
+  if (!mode) return std::unexpected(mode.error());
+  gives_pages_back_ = *mode == incremental;
   return {};
 }
 
@@ -170,8 +192,14 @@ Result<void> SqliteWriter::apply(const Changeset& change) {
   }
   if (change.heartbeat) {
     sql_.heartbeat->bind(1, *change.heartbeat);
-    return sql_.heartbeat->run();
+    if (auto done = sql_.heartbeat->run(); !done) return done;
   }
+  if (change.gone)
+    if (auto done = take_run(*change.gone); !done)
+      return std::unexpected(described(done.error(), "run " + to_string(*change.gone)));
+  if (change.cleared)
+    if (auto done = clear_run(*change.cleared); !done)
+      return std::unexpected(described(done.error(), "clearing run " + to_string(*change.cleared)));
   return {};
 }
 
@@ -203,6 +231,7 @@ Result<void> SqliteWriter::insert_run(const Run& run) {
   grouped ? sql.bind(21, run.group_cancels ? 1 : 0) : sql.bind_null(21);
   sql.bind(22, run.group_since);
   grouped ? sql.bind(23, run.group_held ? 1 : 0) : sql.bind_null(23);
+  sql.bind(24, run.expires_at);
   if (auto done = sql.run(); !done) return done;
   if (run.inputs.is_null() && run.vars.is_null() && run.env.is_null()) return {};
 
@@ -232,16 +261,98 @@ Result<void> SqliteWriter::update_run(const Run& run) {
   sql.bind_optional(9, error_);
   sql.bind(10, run.group_since);
   run.group.empty() ? sql.bind_null(11) : sql.bind(11, run.group_held ? 1 : 0);
+  sql.bind(12, run.expires_at);
   if (auto done = sql.run(); !done) return done;
   if (connection_->changed_rows() == 0) return fail(Code::conflict, "is not stored");
   return {};
+}
+
+Result<void> SqliteWriter::take_run(RunId id) {
+  std::int64_t row = 0, number = 0;
+  std::string workflow;
+  {
+    Running query(*sql_.find_run);
+    query->bind(1, id);
+    const auto found = query->step();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return fail(Code::conflict, "is not stored");
+    row = query->integer(0);
+    workflow = query->text(1);
+    number = query->integer(2);
+  }
+  sql_.raise_number->bind(1, workflow);
+  sql_.raise_number->bind(2, number);
+  if (auto done = sql_.raise_number->run(); !done) return done;
+  for (Statement* const drop : {sql_.drop_values, sql_.drop_run}) {
+    drop->bind(1, row);
+    if (auto done = drop->run(); !done) return done;
+  }
+  for (Statement* const step : {sql_.drop_start_keys, sql_.mark}) {
+    step->bind(1, id);
+    if (auto done = step->run(); !done) return done;
+  }
+  return {};
+}
+
+Result<void> SqliteWriter::clear_run(RunId id) {
+  sql_.is_marked->bind(1, id);
+  const auto marked = number(*sql_.is_marked);
+  if (!marked) return std::unexpected(marked.error());
+  if (*marked == 0) return {};
+  const auto free_before = number(*sql_.free_pages);
+  if (!free_before) return std::unexpected(free_before.error());
+  bool all = false;
+  for (int records = 0; records < most_records && !all; records += records_at_once) {
+    sql_.drop_records->bind(1, id);
+    sql_.drop_records->bind(2, records_at_once);
+    if (auto done = sql_.drop_records->run(); !done) return done;
+    all = connection_->changed_rows() < records_at_once;
+    const auto free = number(*sql_.free_pages);
+    if (!free) return std::unexpected(free.error());
+    if (*free - *free_before >= most_pages_freed) break;
+  }
+  const auto more = give_pages_back();
+  if (!more) return std::unexpected(more.error());
+  if (!all || *more) return {};
+  sql_.unmark->bind(1, id);
+  if (auto done = sql_.unmark->run(); !done) return done;
+  const auto others = number(*sql_.any_mark);
+  if (!others) return std::unexpected(others.error());
+  // The pages that are no more are cut off the file when the WAL is copied into it: at the end of all, not at some later
+  // time.
+  if (*others == 0 && std::exchange(shrunk_, false)) checkpoint_at_ = 0;
+  return {};
+}
+
+// True: there are more than are kept.
+Result<bool> SqliteWriter::give_pages_back() {
+  if (!gives_pages_back_) return false;
+  const auto free = number(*sql_.free_pages);
+  if (!free) return std::unexpected(free.error());
+  const auto pages = number(*sql_.pages);
+  if (!pages) return std::unexpected(pages.error());
+  const std::int64_t kept = std::max(least_free_pages, *pages / share_of_free_pages);
+  if (*free <= kept) return false;
+  // Down to half of what is kept, or the next run would find one page too many again.
+  const std::int64_t too_many = *free - kept / 2;
+  const auto vacuum = fmt::format("PRAGMA incremental_vacuum({})", std::min(too_many, most_pages_given_back));
+  if (auto done = connection_->execute(vacuum.c_str()); !done) return std::unexpected(done.error());
+  shrunk_ = true;
+  return too_many > most_pages_given_back;
+}
+
+Result<std::int64_t> SqliteWriter::number(Statement& query) {
+  Running running(query);
+  const auto row = running->step();
+  if (!row) return std::unexpected(row.error());
+  return *row ? running->integer(0) : 0;
 }
 
 // What was committed is durable whether this works or not. A full disk leaves the WAL as it is, for a later try; after
 // an I/O error nobody knows what the file holds, so that the next commit must not build on it.
 void SqliteWriter::checkpoint_if_due() {
   // Fewer pages than before: the WAL has started again. Until it does, pages that were copied are still counted.
-  if (wal_pages_ < wal_pages_before_) checkpoint_at_ = checkpoint_every;
+  if (wal_pages_ < wal_pages_before_) checkpoint_at_ = checkpoint_every_;
   wal_pages_before_ = wal_pages_;
   if (wal_pages_ < checkpoint_at_) return;
   sqlite3* const db = connection_->handle();
@@ -252,7 +363,7 @@ void SqliteWriter::checkpoint_if_due() {
   }
   const int code = sqlite3_wal_checkpoint_v2(db, nullptr, mode, nullptr, nullptr);
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(db, busy_ms);
-  checkpoint_at_ = wal_pages_ + checkpoint_every;
+  checkpoint_at_ = wal_pages_ + checkpoint_every_;
   if (code == SQLITE_OK) return;
   const Error error = sqlite_error(db, code).error();
   if (error.code != Code::overloaded) break_down(described(error, "checkpoint"));

@@ -1,0 +1,77 @@
+// The committed records of all runs, read one by one in the order in which they were committed, and what must hold
+// between them: what starts when, who is answered how often, who is beside whom.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/fold.h"
+#include "engine/state.h"
+#include "model/changeset.h"
+
+namespace pawl::sim {
+
+// `job/task` or `job[key]/task`: the name that stays when positions change with the version.
+std::string work_name(const engine::RunState& state, TaskRef ref);
+// Whether nothing is open in it; instances that stand in no list are not there.
+bool all_final(const Attempt& attempt);
+
+class Ledger {
+ public:
+  // What was found to be wrong: the promise, the run, and how.
+  using Report = std::function<void(std::string_view, RunId, const std::string&)>;
+  using Plans = std::function<Result<std::shared_ptr<const engine::Plan>>(const std::string& workflow, int version)>;
+  Ledger(Plans plans, Report report) : plans_(std::move(plans)), report_(std::move(report)) {}
+
+  // What one decision has committed.
+  void read(const Changeset& changes);
+
+  struct Page {
+    engine::RunState state;  // as the committed records tell it, earlier attempts kept
+    int era = 0;  // attempts that a person asked for
+    int answers = 0;  // of persons to tasks that waited for one
+    int stops = 0;  // cancels
+    bool stopped = false, stopped_hard = false;  // by a cancel, in this era
+    std::map<std::string, Instant> due;  // of open waits and approvals, as first said
+    std::set<std::string> waited;  // `name#generation` of waits that have begun in this era
+    std::map<std::string, WaitsFor> asked;  // tasks that wait for a person
+    std::set<std::string> must_be_released;  // cut off, and held by `on-crash`
+    std::set<std::string> stays_failed;  // cut off, and failed by it: `name#generation`
+    std::set<std::string> done;  // `name#generation` recorded as success
+    std::set<std::string> ever_done;
+    std::optional<RunStatus> verdict;  // of this era
+    std::set<int> reserved_begun;
+    std::set<int> failed_matrices;  // jobs of which an instance has failed in this attempt
+    std::map<std::string, std::vector<std::string>> lists;  // instances of jobs with a matrix, while they must stay
+    std::map<int, std::string> ended;  // attempts that have an end, as described then
+  };
+  const std::map<RunId, Page>& pages() const { return pages_; }
+  const engine::RunState* state(RunId id) const;
+
+ private:
+  void look_before(Page& page, const Change& change, Instant at);
+  void look_after(Page& page, const Change& change);
+  void attempt_began(Page& page, const AttemptStarted& change);
+  void task_starts(Page& page, TaskRef ref);
+  void task_ends(Page& page, const TaskEnded& change, Instant at);
+  void compare_generations(Page& page, const Attempt& before, const AttemptStarted& change);
+  void note_group(const Page& page);
+  void violation(std::string_view promise, const Page& page, const std::string& what);
+
+  struct Group {
+    std::map<RunId, int> holders;  // with the limit that they know of
+    std::set<std::tuple<Instant, std::int64_t, RunId>> queue;
+  };
+  Plans plans_;
+  Report report_;
+  std::map<RunId, Page> pages_;
+  std::map<std::string, Group> groups_;
+};
+
+}  // namespace pawl::sim
