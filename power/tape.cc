@@ -165,13 +165,7 @@ int open(const char* path, int flags, ...) {
   va_end(rest);
   return pawl::power::open_and_tell(path, flags, mode);
 }
-int open64(const char* path, int flags, ...) {
-  va_list rest;
-  va_start(rest, flags);
-  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
-  va_end(rest);
-  return pawl::power::open_and_tell(path, flags, mode);
-}
+int open64(const char* path, int flags, ...) __attribute__((alias("open")));
 ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
   return pawl::power::write_and_tell(descriptor, bytes, size, offset);
 }

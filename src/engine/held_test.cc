@@ -6,6 +6,20 @@
 namespace pawl::engine {
 namespace {
 
+// Two runs were cut off twice: the first, which is returned, has its turn, and the second, which is chosen, waits for its own.
+RunId turn_after_several_crashes(TestWorld& world) {
+  const RunId first = world.start();
+  world.now += 1s;
+  const RunId second = world.start();
+  world.crash();
+  world.crash();
+  world.choose(first);
+  world.pass(1s);
+  world.choose(second);
+  EXPECT_TRUE(world.ask(TimerDue{second}));
+  return first;
+}
+
 TEST(Hold, ComesBeforeResumeJob) {
   TestWorld world(R"(
 name: w
@@ -97,15 +111,7 @@ TEST(Answer, GivenToARunThatWaitsAfterSeveralCrashesLetsItGoOn) {
 
 TEST(Answer, OfARunThatWaitsForItsTurnLeavesNothingToOffer) {
   TestWorld world(asks_and_kills);
-  const RunId first = world.start();
-  world.now += 1s;
-  const RunId second = world.start();
-  world.crash();
-  world.crash();
-  world.choose(first);
-  world.pass(1s);
-  world.choose(second);
-  ASSERT_TRUE(world.ask(TimerDue{second}));
+  const RunId first = turn_after_several_crashes(world);
   ASSERT_EQ(world.run().waits_for, WaitsFor::limit);
   ASSERT_TRUE(world.answer("asks", "ask", Answered::rejected));
   EXPECT_EQ(world.run().status, RunStatus::running);
@@ -154,15 +160,7 @@ jobs: {j: {tasks: [{id: a, approval: true}]}}
 
 TEST(Cancel, OfARunThatWaitsForItsTurnLeavesNothingToOffer) {
   TestWorld world("name: w\nalways: [{id: sweep, run: 'true'}]\njobs: {j: {tasks: [{id: a, run: 'true'}]}}");
-  const RunId first = world.start();
-  world.now += 1s;
-  const RunId second = world.start();
-  world.crash();
-  world.crash();
-  world.choose(first);
-  world.pass(1s);
-  world.choose(second);
-  ASSERT_TRUE(world.ask(TimerDue{second}));
+  const RunId first = turn_after_several_crashes(world);
   ASSERT_EQ(world.run().waits_for, WaitsFor::limit);
   ASSERT_TRUE(world.cancel());
   EXPECT_EQ(world.task_is("sweep"), "running");

@@ -56,12 +56,11 @@ class Kill(unittest.TestCase):
         self.server.start()
         self.server.apply(chain("chain", self.peer, length))
         runs = [self.server.start_run("chain", {})["id"] for _ in range(6)]
-        kills = []
-        for n in range(12):
+        kills = 12
+        for n in range(kills):
             in_start_up = n % 3 == 2
             time.sleep(dice.uniform(0, 0.05 if in_start_up else 0.25))  # the moment of the kill is what is tested
             self.server.kill()
-            kills.append(time.monotonic())
             self.server.start(ready=n % 3 != 1)  # the one after this is killed somewhere in its start-up
         if not self.server.is_ready():
             self.server.wait_ready()
@@ -75,9 +74,12 @@ class Kill(unittest.TestCase):
             for n in range(length):
                 calls = [call for call in mine if call.path == f"/t{n}"]
                 self.assertEqual(len({call.key for call in calls}), 1)
-                for earlier, later in zip(calls, calls[1:]):
-                    self.assertTrue(any(earlier.at <= kill <= later.at for kill in kills),
-                                    f"t{n} was called twice without a kill between the calls")
+                # By the server's own account, and not by the clock: a call may be read after its sender was killed.
+                tries = [one["status"] for attempt in run["attempts"] for task, state in tasks_of(attempt).items()
+                         if task.endswith(f"/t{n}") for one in state["tries"]]
+                self.assertLessEqual(len(calls), len(tries), f"t{n} was called twice in one try")
+                self.assertEqual(tries, ["interrupted"] * (len(tries) - 1) + ["success"], f"t{n}")
+            self.assertLessEqual(len(run["attempts"]), kills + 1)
             self.assertEqual([attempt["attempt"] for attempt in run["attempts"]],
                              list(range(1, len(run["attempts"]) + 1)))
             for attempt in run["attempts"]:
