@@ -32,6 +32,11 @@ def read_calls(text):
     return [Call(match[1], match[2], match[3]) for match in map(LINE.match, text.splitlines()) if match]
 
 
+def killed(text):
+    """The numbers of the threads that strace has killed; short ones are padded."""
+    return re.findall(r"^(\d+) +\+\+\+ killed by SIGKILL", text, re.MULTILINE)
+
+
 def file_class(call, data, port):
     """What a call writes to, in a word: `pawl.db-wal`, `run log`, `API socket` …"""
     rest = call.rest
