@@ -11,7 +11,6 @@ import collections
 import concurrent.futures
 import os
 import pathlib
-import re
 import shutil
 import signal
 import threading
@@ -142,7 +141,7 @@ class Experiment:
     def two_victims(self, trace):
         """Keeper and guard, both before strace could be called back: what the task had detached is lost sight of then,
         as docs/adr/0005-guard-process.md says."""
-        killed = re.findall(r"^(\d+) \+\+\+ killed by SIGKILL", trace, re.MULTILINE)
+        killed = tracing.killed(trace, self.point.syscall)
         return len(killed) > 1 and any(self.names.get(pid) == "guard" for pid in killed)
 
     def read(self):

@@ -32,6 +32,12 @@ def read_calls(text):
     return [Call(match[1], match[2], match[3]) for match in map(LINE.match, text.splitlines()) if match]
 
 
+def killed(text, syscall):
+    """The numbers of the threads that strace has killed; short ones are padded. One that it let go of in the middle of the
+    call has got its signal, too."""
+    return re.findall(rf"^(\d+) +(?:\+\+\+ killed by SIGKILL|{syscall}\(.*<detached \.\.\.>$)", text, re.MULTILINE)
+
+
 def file_class(call, data, port):
     """What a call writes to, in a word: `pawl.db-wal`, `run log`, `API socket` …"""
     rest = call.rest

@@ -29,6 +29,12 @@ class Trace(unittest.TestCase):
         self.assertEqual(self.victim("openat", 1), ("71", "opened for reading", 1, False))
         self.assertEqual(self.victim("openat", 2), ("71", "run log", 1, True))
 
+    def test_who_was_killed_is_read_whatever_the_length_of_the_numbers(self):
+        text = ("4142  kill(-4150, SIGKILL)              = ?\n4142  +++ killed by SIGKILL +++\n"
+                "4078  +++ exited with 0 +++\n1234567 +++ killed by SIGKILL +++\n"
+                "9134  kill(9214, SIGCONT <detached ...>\n9135  wait4(-1,  <detached ...>\n")
+        self.assertEqual(tracing.killed(text, "kill"), ["4142", "1234567", "9134"])
+
     def test_who_was_not_killed_is_no_victim(self):
         self.assertIsNone(self.victim("pwrite64", 1, TRACE.replace("killed by", "exited with")))
         self.assertIsNone(self.victim("pwrite64", 9))
