@@ -104,7 +104,7 @@ class Tour(unittest.TestCase):
         self.play(start)
         self.wait_for("release#1", "approval")
         self.play(approve)
-        wait_until(lambda: self.status("release#1")["status"] == "running", 20, "the upload")
+        wait_until(lambda: self.status("release#1")["status"] == "running", 20, lambda: f"the upload: {self.status('release#1')}")
         self.server.kill()
         self.server.start()
         self.wait_for("release#1", "release")
