@@ -78,7 +78,9 @@ void Ledger::read(const Changeset& changes) {
     return violation("P12", page, fmt::format("record {} follows record {}", row.seq, page.state.seq));
   const auto decoded = engine::decode(row.body);
   if (!decoded) return violation("P12", page, "a record cannot be read: " + decoded.error().message);
+  const RunStatus status_before = page.state.attempt.status;
   for (const Change& change : *decoded) {
+    if (watch_) watch_->changes(page.state, change);
     std::shared_ptr<const engine::Plan> plan;
     if (const auto* started = std::get_if<AttemptStarted>(&change)) {
       auto found = plans_(page.state.run.workflow, started->version);
@@ -96,6 +98,7 @@ void Ledger::read(const Changeset& changes) {
   engine::settle_row(page.state, row.at);
   page.state.seq = row.seq;
   page.state.last_at = row.at;
+  if (watch_) watch_->record(status_before, page.state);
   if (is_final(page.state.attempt.status)) page.ended[page.state.attempt.number] = describe(page.state.attempt);
   note_group(page);
 }

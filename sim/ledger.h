@@ -22,6 +22,16 @@ std::string work_name(const engine::RunState& state, TaskRef ref);
 // Whether nothing is open in it; instances that stand in no list are not there.
 bool all_final(const Attempt& attempt);
 
+// Told of all that is committed, in order: for counting and for stories.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  // `before`: the run as it stood; without a plan if it begins with this change.
+  virtual void changes(const engine::RunState& before, const Change& change) = 0;
+  // All changes of a record have been applied.
+  virtual void record(RunStatus before, const engine::RunState& after) = 0;
+};
+
 class Ledger {
  public:
   // What was found to be wrong: the promise, the run, and how.
@@ -29,6 +39,7 @@ class Ledger {
   using Plans = std::function<Result<std::shared_ptr<const engine::Plan>>(const std::string& workflow, int version)>;
   Ledger(Plans plans, Report report) : plans_(std::move(plans)), report_(std::move(report)) {}
 
+  void watch(Watch* watch) { watch_ = watch; }  // null: nobody
   // What one decision has committed.
   void read(const Changeset& changes);
 
@@ -72,6 +83,7 @@ class Ledger {
   Report report_;
   std::map<RunId, Page> pages_;
   std::map<std::string, Group> groups_;
+  Watch* watch_ = nullptr;
 };
 
 }  // namespace pawl::sim

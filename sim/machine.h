@@ -20,6 +20,7 @@ namespace pawl::sim {
 
 class Machine {
  public:
+  using Key = runner::FakeRunner::Key;
   struct Options {
     std::uint64_t seed = 1;
     int process_slots = 4;
@@ -32,30 +33,43 @@ class Machine {
 
   std::function<bool(Point)> dies = [](Point) { return false; };
   std::function<store::CommitFault()> fault = [] { return store::CommitFault::none; };
+  // So many reads of a turn, or of a start, succeed before one fails; nullopt: none does.
+  std::function<std::optional<int>()> failing_read = [] { return std::nullopt; };
+  std::function<std::optional<int>()> failing_start = [] { return std::nullopt; };
+  std::function<void(const Key&, const StartTask&)> began = [](const Key&, const StartTask&) {};
   std::function<void(std::string)> tell = [](const std::string&) {};
 
   // Decides up to `most` events, hands them over, takes the result of the commit. With `overlap` the next batch may be
   // decided while this one is synced.
   void turn(std::size_t most, bool overlap);
   void crash(std::string_view where, Duration down);
+  // From the next start on.
+  void set_slots(int process, int http);
   // The end of a try, as the world has it. False: no such try runs.
-  std::optional<StartTask> take(const runner::FakeRunner::Key& key) { return runner_.take(key); }
+  std::optional<StartTask> take(const Key& key) { return runner_.take(key); }
   // Whether a person, or another instance's failure, has asked it to end; forgotten by asking.
-  bool was_stopped(const runner::FakeRunner::Key& key) { return stopped_.erase(key) > 0; }
+  bool was_stopped(const Key& key) { return stopped_.erase(key) > 0; }
+  bool is_stopped(const Key& key) const { return stopped_.contains(key); }
   void submit(const std::string& text, std::function<void(const Result<Answer>&)> told = {});
   void drain(bool cut_off);
+  // What lay outside the store of a run that is gone has been removed, of one of them. False: there is none.
+  bool clear_one();
 
   // Whether something will happen without time and without a person: with the results of what runs, or without.
   bool has_work() const { return under_way_ || !next_.items.empty() || core_->has_work(now); }
-  bool is_busy() const { return has_work() || !runner_.running().empty(); }
+  bool is_busy() const { return has_work() || !runner_.running().empty() || !remains_.empty(); }
   driver::Core& core() { return *core_; }
+  const driver::Core& core() const { return *core_; }
   Checks& checks() { return checks_; }
   const Ledger& ledger() const { return checks_.ledger(); }
   const store::MemoryDisk& disk() const { return *disk_; }
   const runner::FakeRunner& runner() const { return runner_; }
   bool poisoned() const { return poisoned_; }  // a task has started that kills it
   bool draining() const { return draining_; }
+  // The outcome of a commit is unknown: nothing more can be committed, it has to be ended and started again.
+  bool has_lost_its_store() const { return lost_store_; }
   std::uint64_t crashes() const { return crashes_; }
+  Duration downtime() const { return downtime_; }
   std::uint64_t hash() const { return hash_; }  // of everything that was committed, in order
 
   Instant now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23)};
@@ -70,8 +84,10 @@ class Machine {
     SplitMix random_;
   };
   void boot();
+  void note_commit(const std::vector<Changeset>& changes);
+  void drop_batches(const Error& error);
 
-  const Options options_;
+  Options options_;
   SeededRng rng_;
   std::shared_ptr<store::MemoryDisk> disk_ = store::make_memory_disk();
   Checks checks_;
@@ -82,11 +98,14 @@ class Machine {
   std::unique_ptr<driver::Core> core_;
   driver::Batch next_;
   std::optional<driver::Batch> under_way_;
-  std::set<runner::FakeRunner::Key> stopped_;
+  std::set<Key> stopped_;
   std::set<RunId> touched_;  // since live and stored were compared
+  std::set<RunId> remains_;  // to be cleared away
   bool poisoned_ = false;
   bool draining_ = false;
+  bool lost_store_ = false;
   std::uint64_t crashes_ = 0;
+  Duration downtime_{};
   std::uint64_t hash_ = 0;
 };
 

@@ -5,12 +5,14 @@
 #include <charconv>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/log.h"
 #include "sim/exhaustive.h"
+#include "sim/shrink.h"
 #include "sim/simulator.h"
 
 namespace {
@@ -25,6 +27,9 @@ struct Arguments {
   bool planted = false;
   bool story = false;
   bool exhaustive = false;
+  bool rows = false;  // all of them have to be played
+  bool chose_seeds = false;
+  std::optional<pawl::sim::Kept> only;
 };
 
 bool number(std::string_view text, std::uint64_t& value) {
@@ -33,19 +38,27 @@ bool number(std::string_view text, std::uint64_t& value) {
 }
 
 int usage() {
-  fmt::print(stderr, "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted] [--story] [--exhaustive]\n");
+  fmt::print(stderr,
+             "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--story] [--only PLAY] [--rows]\n"
+             "                [--exhaustive] [--planted]\n");
   return 2;
 }
 
-void show(const Outcome& outcome) {
+// A seed that broke a promise, made small enough to be read; the first few of them.
+void show(const Options& options, const Outcome& outcome) {
+  static std::atomic<int> shown{0};
+  constexpr int most = 3;
   fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
-  for (std::size_t i = 1; i < outcome.violations.size() && !outcome.story.empty(); ++i)
-    fmt::print("  and {}\n", outcome.violations[i]);
-  fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {} --story\n", outcome.seed);
+  if (options.kept || options.story || shown++ >= most)
+    fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {}\n", outcome.seed);
+  else
+    fmt::print("{}", pawl::sim::story_of(pawl::sim::shrink(options, outcome)));
 }
 
 struct Totals {
   std::uint64_t seeds = 0, steps = 0, crashes = 0, violations = 0;
+  pawl::Duration simulated{};
+  pawl::sim::Rows rows;
 };
 
 Totals play(const Arguments& arguments) {
@@ -56,7 +69,10 @@ Totals play(const Arguments& arguments) {
     for (;;) {
       const std::uint64_t i = next++;
       if (i >= arguments.seeds) return;
-      const Options options{.seed = arguments.first + i, .steps = arguments.steps, .story = arguments.story};
+      const Options options{.seed = arguments.first + i,
+                            .steps = arguments.steps,
+                            .story = arguments.story,
+                            .kept = arguments.only ? &*arguments.only : nullptr};
       const Outcome outcome = pawl::sim::simulate(options);
       // Every hundredth seed is played twice: the same seed must make the same history.
       bool differs = false;
@@ -65,9 +81,12 @@ Totals play(const Arguments& arguments) {
       ++totals.seeds;
       totals.steps += outcome.steps;
       totals.crashes += outcome.crashes;
+      totals.simulated += outcome.simulated;
+      totals.rows.add(outcome.rows);
       totals.violations += outcome.violations.size() + (differs ? 1 : 0);
-      for (const std::string& line : outcome.story) fmt::print("{}\n", line);
-      if (!outcome.violations.empty()) show(outcome);
+      std::size_t number = 0;
+      for (const std::string& line : outcome.story) fmt::print("{:4}. {}\n", ++number, line);
+      if (!outcome.violations.empty()) show(options, outcome);
       if (differs) fmt::print("seed {}: P12: played twice, it made two histories\n", options.seed);
       std::fflush(stdout);
     }
@@ -137,6 +156,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--seeds" && i + 1 < argc) {
+      arguments.chose_seeds = true;
       if (!number(argv[++i], arguments.seeds)) return usage();
     } else if (word == "--first-seed" && i + 1 < argc) {
       if (!number(argv[++i], arguments.first)) return usage();
@@ -146,6 +166,16 @@ int main(int argc, char** argv) {
       arguments.planted = true;
     } else if (word == "--exhaustive") {
       arguments.exhaustive = true;
+    } else if (word == "--only" && i + 1 < argc) {
+      auto only = pawl::sim::parse_kept(argv[++i]);
+      if (!only) {
+        fmt::print(stderr, "{}\n", only.error().message);
+        return 2;
+      }
+      arguments.only = std::move(*only);
+      arguments.seeds = 1;
+    } else if (word == "--rows") {
+      arguments.rows = true;
     } else if (word == "--story") {
       arguments.story = true;
     } else {
@@ -161,9 +191,19 @@ int main(int argc, char** argv) {
     return 2;
   }
 #endif
-  if (arguments.exhaustive) return play_exhaustively();
+  int code = 0;
+  if (arguments.exhaustive) code = play_exhaustively();
+  if (arguments.exhaustive && !arguments.chose_seeds) return code;
   const Totals totals = play(arguments);
-  fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes,
-             totals.violations);
-  return totals.violations == 0 ? 0 : 1;
+  fmt::print("{} seeds, {} steps, {} crashes, {} violations, {} simulated hours\n", totals.seeds, totals.steps,
+             totals.crashes, totals.violations,
+             std::chrono::duration_cast<std::chrono::hours>(totals.simulated).count());
+  const auto never = totals.rows.never();
+  fmt::print("transitions: {} of {} rows reached; never: {}\n", totals.rows.reached(), pawl::sim::Rows::all,
+             never.empty() ? "none" : fmt::format("{}", fmt::join(never, ", ")));
+  if (const auto missing = totals.rows.missing(); arguments.rows && !missing.empty()) {
+    fmt::print("these should have been: {}\n", fmt::join(missing, ", "));
+    code = 1;
+  }
+  return totals.violations == 0 ? code : 1;
 }

@@ -13,7 +13,7 @@ constexpr auto words =
 }  // namespace
 
 void Person::cancel(RunId run, Told told) {
-  machine_.tell("cancel " + to_string(run));
+  machine_.tell("kim cancels " + to_string(run));
   machine_.core().push(CancelRequested{run, {}}, [this, run, told = std::move(told)](Result<Answer> answer) {
     if (answer) machine_.checks().cancel_answered(run);
     if (told) told(answer);
@@ -21,8 +21,8 @@ void Person::cancel(RunId run, Told told) {
 }
 
 void Person::resume(RunId run, bool with_current, bool force, Told told) {
-  machine_.tell(
-      fmt::format("resume {}{}{}", to_string(run), with_current ? " with current" : "", force ? ", by force" : ""));
+  machine_.tell(fmt::format("kim resumes {}{}{}", to_string(run), with_current ? " with current" : "",
+                            force ? ", by force" : ""));
   machine_.core().push(ResumeRequested{run, with_current, force, {}, {}},
                        [this, run, told = std::move(told)](Result<Answer> answer) {
                          if (answer) machine_.checks().resume_answered(run);
@@ -31,7 +31,7 @@ void Person::resume(RunId run, bool with_current, bool force, Told told) {
 }
 
 void Person::rerun(RunId run, std::string from, Told told) {
-  machine_.tell(fmt::format("rerun {} from {}", to_string(run), from));
+  machine_.tell(fmt::format("kim runs {} again from {}", to_string(run), from));
   machine_.core().push(RerunRequested{run, std::move(from), {}},
                        [this, run, told = std::move(told)](Result<Answer> answer) {
                          if (answer) machine_.checks().resume_answered(run);
@@ -40,7 +40,7 @@ void Person::rerun(RunId run, std::string from, Told told) {
 }
 
 void Person::answer(RunId run, const std::string& work, Answered said, Json outputs, Told told) {
-  machine_.tell(fmt::format("{} {} of {}", to_string(said), work, to_string(run)));
+  machine_.tell(fmt::format("kim says {} to {} of {}", to_string(said), work, to_string(run)));
   const std::size_t slash = work.rfind('/');
   Response response{said, Who{.trigger = Trigger::api, .user = "kim"}, "because"};
   machine_.core().push(
@@ -110,6 +110,12 @@ bool Person::answer_one() {
   for (const auto& [id, page] : machine_.ledger().pages()) {
     if (page.asked.empty() || is_final(page.state.run.status)) continue;
     const auto& [work, asked] = *page.asked.begin();
+    // An answer begins the count of recoveries anew, so whoever always answers keeps alive what kills the server.
+    if (++asked_[{id, work}] > 4) {
+      cancel(id);
+      cancel(id);
+      return true;
+    }
     if (asked == WaitsFor::approval) {
       answer(id, work, words[random_.below(2)]);
     } else {

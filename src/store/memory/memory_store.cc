@@ -374,6 +374,7 @@ class MemoryReader final : public Reader {
  private:
   Result<void> available() {
     if (disk_->faults_.failing_reads == 0) return {};
+    if (disk_->faults_.good_reads > 0) return --disk_->faults_.good_reads, Result<void>{};
     --disk_->faults_.failing_reads;
     return fail(Code::unavailable, "memory store: the read failed, as it was told to");
   }

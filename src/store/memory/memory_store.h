@@ -26,7 +26,8 @@ enum class CommitFault : std::uint8_t {
 
 struct Faults {
   CommitFault next_commit = CommitFault::none;  // strikes one commit that has something to write, then is none again
-  int failing_reads = 0;                        // so many of the next calls of readers answer unavailable
+  int good_reads = 0;                           // so many of the next calls of readers work …
+  int failing_reads = 0;                        // … and then so many answer unavailable
 };
 
 // The committed rows. Any number of stores may be open on one disk, as with a node that does not know it is dead.

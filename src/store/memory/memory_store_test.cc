@@ -75,6 +75,10 @@ TEST(MemoryStore, ReadsFailAsOftenAsTheyAreTold) {
   EXPECT_EQ((*reader)->run(run_id(1)).error().code, Code::unavailable);
   EXPECT_EQ((*reader)->open_runs([](contract::RunRow&&) { return true; }).error().code, Code::unavailable);
   EXPECT_TRUE((*reader)->run(run_id(1)));
+  disk->faults() = {.good_reads = 1, .failing_reads = 1};
+  EXPECT_TRUE((*reader)->run(run_id(1)));
+  EXPECT_FALSE((*reader)->run(run_id(1)));
+  EXPECT_TRUE((*reader)->run(run_id(1)));
 }
 
 }  // namespace
