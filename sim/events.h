@@ -37,6 +37,11 @@ enum class What : std::uint8_t {
   stop,  // on request
   slots,  // it starts again with other numbers of slots
   absence,  // it is down for hours or days
+  // … of one of many nodes (cluster.h)
+  pause,  // it is stopped and goes on later with what it had in hand
+  partition,  // nothing comes from it to the store and nothing back
+  one_way,  // what it asks is done, and it never hears so
+  delay,  // a commit arrives later than it would wait
   // What is asked of it, and what goes on by itself.
   submit,
   request,

@@ -7,21 +7,25 @@
 
 namespace pawl::sim {
 
-Machine::Machine(const Options& options) : options_(options), rng_(options.seed), checks_(disk_) {
-  runner_.on_start = [this](const StartTask& command) {
+Machine::Machine(const Options& options)
+    : options_(options),
+      rng_(options.seed),
+      disk_(options.disk ? options.disk : store::make_memory_disk()),
+      checks_(options.checks ? options.checks : std::make_shared<Checks>(disk_)) {
+  runner_.inner.on_start = [this](const StartTask& command) {
     tell(fmt::format("the runner starts {}/{}, try {}, of {}", command.job, command.task, command.try_number,
                      to_string(command.run)));
-    checks_.started(command);
+    checks_->started(command);
     if (command.task.starts_with("poison")) poisoned_ = true;
     began({command.run, command.ref, command.try_number}, command);
   };
-  runner_.on_stop = [this](const StopTask& stop) { stopped_.insert({stop.run, stop.ref, stop.try_number}); };
+  runner_.inner.on_stop = [this](const StopTask& stop) { stopped_.insert({stop.run, stop.ref, stop.try_number}); };
   boot();
 }
 
 void Machine::boot() {
   for (;;) {
-    store_ = store::open_memory(disk_);
+    store_ = options_.epoch ? store::open_memory(disk_, *options_.epoch) : store::open_memory(disk_);
     auto reader = store_->reader();
     check(reader.has_value());
     reader_ = std::move(*reader);
@@ -52,15 +56,16 @@ void Machine::set_slots(int process, int http) {
 void Machine::crash(std::string_view where, Duration down) {
   tell(fmt::format("the server dies {}, and is down for {}", where, to_text(down)));
   ++crashes_;
-  runner_.forget_all();
+  runner_.inner.forget_all();
   stopped_.clear();
   touched_.clear();
   core_.reset();
   next_ = {};
   under_way_.reset();
   remains_.clear();
+  is_durable_ = false;
   poisoned_ = draining_ = lost_store_ = false;
-  checks_.crashed();
+  checks_->crashed();
   now += down;
   downtime_ += down;
   boot();
@@ -70,7 +75,7 @@ void Machine::note_commit(const std::vector<Changeset>& changes) {
   for (const Changeset& one : changes)
     if (one.record)
       for (const char c : one.record->body) hash_ = hash_ * 1'099'511'628'211ULL + static_cast<unsigned char>(c);
-  checks_.committed(changes);
+  checks_->committed(changes);
 }
 
 void Machine::drop_batches(const Error& error) {
@@ -82,6 +87,11 @@ void Machine::drop_batches(const Error& error) {
 }
 
 void Machine::turn(std::size_t most, bool overlap) {
+  if (is_durable_) {
+    act();
+    touched_.clear();  // others may have gone on meanwhile
+    return;
+  }
   if (const auto good = failing_read()) disk_->faults() = {.good_reads = *good, .failing_reads = 1};
   core_->decide(next_, now, most);
   disk_->faults() = {};
@@ -107,15 +117,22 @@ void Machine::turn(std::size_t most, bool overlap) {
   }
   note_commit(under_way_->changes);
   if (dies(Point::after_commit)) return;
+  is_durable_ = true;
+  if (halts()) return;
+  act();
+  if (poisoned_ || dies(Point::acted)) return;
+  if (!next_.items.empty()) return;  // decided, and not durable yet
+  for (const RunId id : std::exchange(touched_, {}))
+    if (const auto* live = core_->live(id)) checks_->compare(*live);
+}
+
+void Machine::act() {
+  is_durable_ = false;
   for (const driver::Batch::Item& item : under_way_->items)
     if (item.run) touched_.insert(*item.run);
   driver::Batch done = std::move(*under_way_);
   under_way_.reset();
   core_->committed(std::move(done));
-  if (poisoned_ || dies(Point::acted)) return;
-  if (!next_.items.empty()) return;  // decided, and not durable yet
-  for (const RunId id : std::exchange(touched_, {}))
-    if (const auto* live = core_->live(id)) checks_.compare(*live);
 }
 
 bool Machine::clear_one() {

@@ -29,6 +29,7 @@ struct Arguments {
   bool exhaustive = false;
   bool rows = false;  // all of them have to be played
   bool chose_seeds = false;
+  std::optional<int> nodes;  // 0: one server that has its store for itself; absent: drawn
   std::optional<pawl::sim::Kept> only;
 };
 
@@ -39,10 +40,12 @@ bool number(std::string_view text, std::uint64_t& value) {
 
 int usage() {
   fmt::print(stderr,
-             "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--story] [--only PLAY] [--rows]\n"
+             "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--story] [--nodes N] [--only PLAY] [--rows]\n"
              "                [--exhaustive] [--planted]\n");
   return 2;
 }
+
+std::string nodes_word(int nodes) { return nodes > 0 ? fmt::format(" --nodes {}", nodes) : std::string(); }
 
 // A seed that broke a promise, made small enough to be read; the first few of them.
 void show(const Options& options, const Outcome& outcome) {
@@ -50,15 +53,24 @@ void show(const Options& options, const Outcome& outcome) {
   constexpr int most = 3;
   fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
   if (options.kept || options.story || shown++ >= most)
-    fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {}\n", outcome.seed);
+    fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {}{} --story\n", outcome.seed,
+               nodes_word(outcome.nodes));
   else
     fmt::print("{}", pawl::sim::story_of(pawl::sim::shrink(options, outcome)));
+}
+
+// One seed in four plays many nodes.
+int nodes_of(const Arguments& arguments, std::uint64_t seed) {
+  if (arguments.nodes || arguments.only) return arguments.nodes.value_or(0);
+  return seed % 4 == 0 ? 1 + static_cast<int>(seed / 4 % 7) : 0;
 }
 
 struct Totals {
   std::uint64_t seeds = 0, steps = 0, crashes = 0, violations = 0;
   pawl::Duration simulated{};
   pawl::sim::Rows rows;
+  std::uint64_t clusters = 0;
+  pawl::sim::Incidents incidents;
 };
 
 Totals play(const Arguments& arguments) {
@@ -71,6 +83,7 @@ Totals play(const Arguments& arguments) {
       if (i >= arguments.seeds) return;
       const Options options{.seed = arguments.first + i,
                             .steps = arguments.steps,
+                            .nodes = nodes_of(arguments, arguments.first + i),
                             .story = arguments.story,
                             .kept = arguments.only ? &*arguments.only : nullptr};
       const Outcome outcome = pawl::sim::simulate(options);
@@ -83,6 +96,14 @@ Totals play(const Arguments& arguments) {
       totals.crashes += outcome.crashes;
       totals.simulated += outcome.simulated;
       totals.rows.add(outcome.rows);
+      totals.clusters += outcome.nodes > 0 ? 1 : 0;
+      const auto add = [&](std::uint64_t pawl::sim::Incidents::* count) {
+        totals.incidents.*count += outcome.incidents.*count;
+      };
+      using pawl::sim::Incidents;
+      for (auto count : {&Incidents::pauses, &Incidents::partitions, &Incidents::lost_acks, &Incidents::late_commits,
+                         &Incidents::refused_commits, &Incidents::take_overs})
+        add(count);
       totals.violations += outcome.violations.size() + (differs ? 1 : 0);
       std::size_t number = 0;
       for (const std::string& line : outcome.story) fmt::print("{:4}. {}\n", ++number, line);
@@ -116,6 +137,7 @@ int play_exhaustively() {
 struct PlantedBug {
   pawl::Planted bug;
   std::string_view name;
+  int nodes = 0;
 };
 constexpr PlantedBug bugs[] = {
     {pawl::Planted::answer_before_commit, "answer before commit"},
@@ -124,6 +146,10 @@ constexpr PlantedBug bugs[] = {
     {pawl::Planted::impatient_wait, "a wait that forgets its due time"},
     {pawl::Planted::forgotten_hold, "a held task that starts again"},
     {pawl::Planted::wide_matrix, "an instance too many at once"},
+    {pawl::Planted::no_fence, "no fence", 3},
+    {pawl::Planted::wall_clock_lease, "a lease by the wall clock", 3},
+    {pawl::Planted::accepted_late_commit, "a late commit that is accepted", 3},
+    {pawl::Planted::deaf_guard, "tries outside of the trust window", 3},
 };
 
 int catch_planted() {
@@ -132,7 +158,7 @@ int catch_planted() {
     pawl::active_planted = planted.bug;
     bool caught = false;
     for (std::uint64_t seed = 1; seed <= 300 && !caught; ++seed) {
-      const Outcome outcome = pawl::sim::simulate({.seed = seed});
+      const Outcome outcome = pawl::sim::simulate({.seed = seed, .nodes = planted.nodes});
       if (outcome.violations.empty()) continue;
       caught = true;
       const std::string& what = outcome.violations.front();
@@ -174,6 +200,10 @@ int main(int argc, char** argv) {
       }
       arguments.only = std::move(*only);
       arguments.seeds = 1;
+    } else if (word == "--nodes" && i + 1 < argc) {
+      std::uint64_t nodes = 0;
+      if (!number(argv[++i], nodes) || nodes > 7) return usage();
+      arguments.nodes = static_cast<int>(nodes);
     } else if (word == "--rows") {
       arguments.rows = true;
     } else if (word == "--story") {
@@ -198,6 +228,14 @@ int main(int argc, char** argv) {
   fmt::print("{} seeds, {} steps, {} crashes, {} violations, {} simulated hours\n", totals.seeds, totals.steps,
              totals.crashes, totals.violations,
              std::chrono::duration_cast<std::chrono::hours>(totals.simulated).count());
+  if (totals.clusters > 0) {
+    const auto& many = totals.incidents;
+    fmt::print(
+        "{} of the seeds with up to 7 nodes: {} take-overs, {} pauses, {} partitions, {} lost acknowledgements, "
+        "{} late commits, {} commits refused\n",
+        totals.clusters, many.take_overs, many.pauses, many.partitions, many.lost_acks, many.late_commits,
+        many.refused_commits);
+  }
   const auto never = totals.rows.never();
   fmt::print("transitions: {} of {} rows reached; never: {}\n", totals.rows.reached(), pawl::sim::Rows::all,
              never.empty() ? "none" : fmt::format("{}", fmt::join(never, ", ")));

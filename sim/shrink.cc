@@ -109,7 +109,8 @@ std::string story_of(const Shrunk& shrunk) {
                                  shrunk.outcome.seed, shrunk.before, shrunk.after, shrunk.plays);
   std::size_t number = 0;
   for (const std::string& line : shrunk.outcome.story) text += fmt::format("{:4}. {}\n", ++number, line);
-  text += fmt::format("  play it again: ./dev sim --first-seed {} --only '{}' --story\n", shrunk.outcome.seed,
+  text += fmt::format("  play it again: ./dev sim --first-seed {}{} --only '{}' --story\n", shrunk.outcome.seed,
+                      shrunk.outcome.nodes > 0 ? fmt::format(" --nodes {}", shrunk.outcome.nodes) : "",
                       to_text(shrunk.kept));
   return text;
 }

@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "sim/cluster.h"
 #include "sim/machine.h"
 #include "sim/person.h"
 #include "sim/rest.h"
+#include "sim/results.h"
 #include "sim/shapes.h"
 #include "sim/swarm.h"
 #include "sim/telling.h"
@@ -78,8 +80,8 @@ class World : public Watch {
     result_.hash = machine_.hash();
     result_.happened.happenings = {events_.happened().begin(), events_.happened().end()};
     for (const std::string& what : result_.violations) tell("BROKEN: " + what);
-    for (std::string& line : result_.story) line = with_names(line);
-    for (std::string& line : result_.violations) line = with_names(line);
+    for (std::string& line : result_.story) line = with_names(std::move(line), machine_.ledger());
+    for (std::string& line : result_.violations) line = with_names(std::move(line), machine_.ledger());
     return std::move(result_);
   }
 
@@ -98,18 +100,6 @@ class World : public Watch {
     if (options_.story) tell("  committed: " + sim::tell(before, change));
   }
   void record(RunStatus before, const engine::RunState& after) override { result_.rows.record(before, after); }
-
-  // Runs are called by their numbers.
-  std::string with_names(std::string line) {
-    constexpr std::size_t length = 36;
-    for (std::size_t at = 0; at + length <= line.size(); ++at) {
-      if (line[at + 8] != '-' || line[at + 13] != '-') continue;
-      const auto id = parse_uuid(std::string_view(line).substr(at, length));
-      const engine::RunState* state = id ? machine_.ledger().state(RunId{*id}) : nullptr;
-      if (state) line.replace(at, length, name_of_run(state->run));
-    }
-    return line;
-  }
 
   // --- faults --------------------------------------------------------------------------------------------------------
 
@@ -239,42 +229,6 @@ class World : public Watch {
     known->second = run;
   }
 
-  enum class End : std::uint8_t { good, bad, timed_out };
-  static TaskFinished result_of(const StartTask& command, SplitMix& how, End end) {
-    TaskFinished finished{command.run, command.ref, command.try_number, {}, command.attempt};
-    pawl::Outcome& outcome = finished.outcome;
-    if (end == End::timed_out) {
-      outcome.end = pawl::Outcome::End::timed_out;
-      outcome.failure = {"timeout", "no end in time", nullptr};
-      return finished;
-    }
-    const bool fails = end == End::bad;
-    if (fails && how.chance(0.3)) {
-      outcome.end = pawl::Outcome::End::failed;
-      outcome.failure = {"connection_failed", "refused", nullptr};
-      return finished;
-    }
-    const std::string token = fmt::format("{}|{}|{}|{}|{}", to_string(command.run), command.job, command.task,
-                                          command.try_number, how.next());
-    if (std::holds_alternative<HttpInput>(command.input)) {
-      outcome.reply = HttpReply{.status = fails ? 500 : 200,
-                                .json = Json(json::object{{"token", token}, {"list", drawn_list(how)}})};
-    } else {
-      outcome.process = ProcessExit{.exit_code = fails ? 3 : 0, .stdout_text = token + "\n", .outputs = json::object{}};
-    }
-    return finished;
-  }
-
-  // What a computed matrix may be given; sometimes nothing, and sometimes what is refused.
-  static Json drawn_list(SplitMix& how) {
-    json::array list;
-    const std::uint64_t count = how.below(5);
-    for (std::uint64_t i = 0; i < count; ++i)
-      list.push_back(json::object{{"a", fmt::format("v{}", how.chance(0.95) ? i : 0)}});
-    if (how.chance(0.03)) return "no list";
-    return list;
-  }
-
   void finish_one(SplitMix& how, bool is_late_harmless) {
     std::vector<Key> ready;
     for (const auto& [key, command] : machine_.runner().running())
@@ -301,18 +255,6 @@ class World : public Watch {
   bool is_over_time(const Key& key, const StartTask& command) const {
     const auto began = began_.find(key);
     return command.timeout && began != began_.end() && machine_.now - began->second >= *command.timeout;
-  }
-  static std::string word_of(const pawl::Outcome& outcome) {
-    switch (outcome.end) {
-      case pawl::Outcome::End::completed: {
-        const bool fails = outcome.reply ? outcome.reply->status != 200 : outcome.process->exit_code != 0;
-        return fails ? " badly" : " well";
-      }
-      case pawl::Outcome::End::failed: return " badly (" + outcome.failure.code + ")";
-      case pawl::Outcome::End::timed_out: return " by its timeout";
-      case pawl::Outcome::End::stopped: return ", told to";
-    }
-    return {};
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------
@@ -374,6 +316,7 @@ class World : public Watch {
 }  // namespace
 
 Outcome simulate(const Options& options) {
+  if (options.nodes > 0) return simulate_cluster(options);
   World world(options);
   return world.play();
 }

@@ -20,12 +20,20 @@ namespace pawl::sim {
 struct Options {
   std::uint64_t seed = 1;
   int steps = 400;  // of the part with faults
+  int nodes = 0;  // that share one store (cluster.h); 0: one server that has its store for itself
   bool story = false;  // tell all that happens
   const Kept* kept = nullptr;  // nothing else may happen; null: all may
 };
 
+// What happened to many nodes.
+struct Incidents {
+  std::uint64_t pauses = 0, partitions = 0, lost_acks = 0, late_commits = 0, refused_commits = 0, take_overs = 0;
+};
+
 struct Outcome {
   std::uint64_t seed = 0;
+  int nodes = 0;
+  Incidents incidents;
   std::uint64_t steps = 0;
   std::uint64_t crashes = 0;
   std::uint64_t runs = 0;

@@ -51,6 +51,27 @@ TEST(Simulator, TheRowsOfTheTransitionTablesArePlayed) {
   EXPECT_TRUE(rows.missing().empty()) << rows.missing().front() << " is never played";
 }
 
+TEST(Simulator, PromisesHoldWithManyNodesOfWhichOneHasTheLease) {
+  log::configure(log::Level::off, log::Format::text);
+  Incidents all;
+  for (std::uint64_t seed = 1; seed <= 28; ++seed) {
+    const Options options{.seed = seed, .nodes = 1 + static_cast<int>(seed % 7)};
+    const Outcome outcome = simulate(options);
+    EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ": " << outcome.violations.front();
+    all.take_overs += outcome.incidents.take_overs;
+    all.pauses += outcome.incidents.pauses;
+    all.partitions += outcome.incidents.partitions;
+    all.refused_commits += outcome.incidents.refused_commits;
+    if (seed == 3) {
+      EXPECT_EQ(simulate(options).hash, outcome.hash);
+    }
+  }
+  EXPECT_GT(all.take_overs, 100U);
+  EXPECT_GT(all.pauses, 20U);
+  EXPECT_GT(all.partitions, 50U);
+  EXPECT_GT(all.refused_commits, 5U);
+}
+
 TEST(Simulator, EveryStoryEndsTheSameWhereverTheServerDies) {
   log::configure(log::Level::off, log::Format::text);
   std::uint64_t points = 0;

@@ -33,6 +33,10 @@ Swarm::Swarm(SplitMix random) {
   draw(What::stop, 0.01);
   draw(What::slots, 0.4);
   draw(What::absence, 0.1);
+  draw(What::pause, 0.02);
+  draw(What::partition, 0.015);
+  draw(What::one_way, 0.01);
+  draw(What::delay, 0.03);
   draw(What::person, 0.25);
   draw(What::submit, 0.03);
   rates[static_cast<std::size_t>(What::clear)] = random.chance(0.8) ? 0.02 + 0.3 * random.fraction() : 0;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "sim/ledger.h"
-
 namespace pawl::sim {
 namespace {
 
@@ -70,6 +68,17 @@ struct Teller {
 }  // namespace
 
 std::string name_of_run(const Run& run) { return fmt::format("{} #{}", run.workflow, run.number); }
+
+std::string with_names(std::string line, const Ledger& ledger) {
+  constexpr std::size_t length = 36;
+  for (std::size_t at = 0; at + length <= line.size(); ++at) {
+    if (line[at + 8] != '-' || line[at + 13] != '-') continue;
+    const auto id = parse_uuid(std::string_view(line).substr(at, length));
+    const engine::RunState* state = id ? ledger.state(RunId{*id}) : nullptr;
+    if (state) line.replace(at, length, name_of_run(state->run));
+  }
+  return line;
+}
 
 std::string tell(const engine::RunState& before, const Change& change) {
   return fmt::format("{}: {}", name_of_run(before.run), std::visit(Teller{before}, change));

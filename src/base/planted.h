@@ -14,6 +14,11 @@ enum class Planted : std::uint8_t {
   impatient_wait,  // a wait forgets its due time when its attempt is cut off
   forgotten_hold,  // what is to be held after a crash starts again
   wide_matrix,  // one instance more than max-parallel
+  // Of many nodes (sim/cluster.cc, store/memory):
+  no_fence,  // a commit of an older epoch is applied
+  wall_clock_lease,  // a lease is over when the clock of who wants it says so
+  accepted_late_commit,  // a commit that comes late is taken for one of the node that has taken over
+  deaf_guard,  // tries start and live on after the trust window of their node
 };
 
 #ifdef PAWL_PLANTED
