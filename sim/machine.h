@@ -105,6 +105,7 @@ class Machine {
       if (machine.may_start()) inner.start(std::move(command));
     }
     void stop(StopTask command) override { inner.stop(std::move(command)); }
+    void discard(RunId run) override { inner.discard(run); }
     const Machine& machine;
     runner::FakeRunner inner;
   };
