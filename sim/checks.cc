@@ -45,9 +45,9 @@ Checks::Checks(std::shared_ptr<store::MemoryDisk> disk)
     : disk_(std::move(disk)),
       ledger_([this](const std::string& workflow, int version) { return plans_.get(*reader_, workflow, version); },
               [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }),
-      requests_(
-          [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }) {
-  ledger_.watch = [this](const engine::RunState& state, const Change& change) {
+      requests_([this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); },
+                [this](RunId run) { return is_gone(run); }) {
+  ledger_.look_on = [this](const engine::RunState& state, const Change& change) {
     requests_.read(state.run.id, change);
     if (const auto* ended = std::get_if<TryEnded>(&change)) look_at_result(state, *ended);
   };
@@ -63,6 +63,7 @@ void Checks::violation(std::string_view promise, RunId run, const std::string& w
 }
 
 void Checks::run_answered(RunId id) {
+  if (gone_.contains(id)) return;  // by the same commit
   answered_.insert(id);
   if (!disk_->runs().contains(id)) violation("P1", id, "was answered and is not in the store");
 }
@@ -229,6 +230,7 @@ void Checks::look_at_poison(const StartTask& command, const Ledger::Page& page, 
 
 void Checks::committed(std::span<const Changeset> changes) {
   for (const Changeset& one : changes) {
+    if (one.gone) look_at_end(*one.gone);
     if (one.version) marks_[{one.version->workflow, one.version->version}] = mark_of(one.version->text);
     ledger_.read(one);
     if (!one.record) continue;
@@ -249,6 +251,15 @@ void Checks::committed(std::span<const Changeset> changes) {
       violation("P12", one.record->run,
                 fmt::format("its row says {}, its records {}", to_string(stored.status), to_string(newest.status)));
   }
+}
+
+// Retention takes what is final, no earlier than its workflow says.
+void Checks::look_at_end(RunId id) {
+  answered_.erase(id);
+  const engine::RunState* state = ledger_.state(id);
+  if (!gone_.insert(id).second) return violation("retention", id, "is taken twice");
+  if (!state || !is_final(state->run.status)) return violation("retention", id, "is taken before its end");
+  if (!state->run.expires_at) violation("retention", id, "is taken, and it should be kept for ever");
 }
 
 void Checks::compare(const engine::RunState& live) {

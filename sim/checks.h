@@ -52,11 +52,14 @@ class Checks {
   void crashed();
   // Faults are over, and nothing is left to do.
   void at_rest();
-  // … or it goes on for ever.
-  void never_at_rest() { violations_.push_back("P5: faults are over, and it does not come to rest"); }
+  // Something that whoever plays has found: `P5: …`.
+  void broken(std::string what) { violations_.push_back(std::move(what)); }
 
   const std::vector<std::string>& violations() const { return violations_; }
   const Ledger& ledger() const { return ledger_; }
+  void watch(Watch* watch) { ledger_.watch(watch); }
+  // Taken by retention.
+  bool is_gone(RunId id) const { return gone_.contains(id); }
 
  private:
   struct Seen {
@@ -67,6 +70,7 @@ class Checks {
   void violation(std::string_view promise, RunId run, const std::string& what);
   void look_at_input(const StartTask& command, const Ledger::Page& page, const std::string& where);
   void look_at_result(const engine::RunState& state, const TryEnded& ended);
+  void look_at_end(RunId id);
   void look_at_poison(const StartTask& command, const Ledger::Page& page, const std::string& where);
 
   std::shared_ptr<store::MemoryDisk> disk_;
@@ -77,7 +81,7 @@ class Checks {
   Requests requests_;
   std::map<std::pair<std::string, int>, std::string> marks_;  // texts that the tasks of a version carry
   std::map<RunId, Seen> runs_;
-  std::set<RunId> answered_;
+  std::set<RunId> answered_, gone_;
   std::map<std::tuple<RunId, int, TaskRef, int>, std::set<std::string>> results_;  // by run, attempt, task and try
   std::map<std::tuple<RunId, TaskRef, int>, std::string_view> owed_;  // who is to be told to stop, and by which promise
   std::map<std::string, std::string> keys_;  // whose work a key names …

@@ -36,7 +36,7 @@ class Play {
         return machine_.checks().at_rest();
       }
     }
-    machine_.checks().never_at_rest();
+    machine_.checks().broken("P5: it does not come to rest");
   }
 
   bool reached(std::uint64_t point) const { return points_ >= point; }

@@ -77,14 +77,16 @@ void Ledger::read(const Changeset& changes) {
   if (!decoded) return violation("P12", page, "a record cannot be read: " + decoded.error().message);
   const auto say = [&](std::string_view promise, const std::string& what) { violation(promise, page, what); };
   const bool was_suspect = page.account.is_suspect();
+  const RunStatus status_before = page.state.attempt.status;
   for (const Change& change : *decoded) {
+    if (watch_) watch_->changes(page.state, change);
     std::shared_ptr<const engine::Plan> plan;
     if (const auto* started = std::get_if<AttemptStarted>(&change)) {
       auto found = plans_(page.state.run.workflow, started->version);
       if (!found) return violation("P9", page, "its version is not in the store: " + found.error().message);
       plan = std::move(*found);
     }
-    watch(page.state, change);
+    look_on(page.state, change);
     look_before(page, change, row.at);
     page.account.before(page.state, change, row.at, say);
     const Attempt before = std::holds_alternative<AttemptStarted>(change) ? page.state.attempt : Attempt{};
@@ -100,6 +102,7 @@ void Ledger::read(const Changeset& changes) {
   engine::settle_row(page.state, row.at);
   page.state.seq = row.seq;
   page.state.last_at = row.at;
+  if (watch_) watch_->record(status_before, page.state);
   if (is_final(page.state.attempt.status)) page.ended[page.state.attempt.number] = describe(page.state.attempt);
   note_group(page);
 }

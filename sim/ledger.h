@@ -21,6 +21,16 @@ namespace pawl::sim {
 // Whether nothing is open in it; instances that stand in no list are not there.
 bool all_final(const Attempt& attempt);
 
+// Told of all that is committed, in order: for counting and for stories.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  // `before`: the run as it stood; without a plan if it begins with this change.
+  virtual void changes(const engine::RunState& before, const Change& change) = 0;
+  // All changes of a record have been applied.
+  virtual void record(RunStatus before, const engine::RunState& after) = 0;
+};
+
 class Ledger {
  public:
   // What was found to be wrong: the promise, the run, and how.
@@ -29,7 +39,8 @@ class Ledger {
   Ledger(Plans plans, Report report) : plans_(std::move(plans)), report_(std::move(report)) {}
 
   // Called with each change before it is applied.
-  std::function<void(const engine::RunState&, const Change&)> watch = [](const auto&, const auto&) {};
+  std::function<void(const engine::RunState&, const Change&)> look_on = [](const auto&, const auto&) {};
+  void watch(Watch* watch) { watch_ = watch; }  // null: nobody
 
   // What one decision has committed.
   void read(const Changeset& changes);
@@ -82,6 +93,7 @@ class Ledger {
   Report report_;
   std::map<RunId, Page> pages_;
   std::map<std::string, Group> groups_;
+  Watch* watch_ = nullptr;
 };
 
 }  // namespace pawl::sim

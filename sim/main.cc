@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "sim/exhaustive.h"
 #include "sim/planted.h"
+#include "sim/shrink.h"
 #include "sim/simulator.h"
 
 namespace {
@@ -20,17 +21,18 @@ namespace {
 using pawl::sim::Options;
 using pawl::sim::Outcome;
 
-constexpr std::uint64_t seeds_played = 100;
-constexpr std::uint64_t seeds_of_a_bug = 300;
-
 struct Arguments {
-  std::optional<std::uint64_t> seeds;
+  std::uint64_t seeds = 100;
   std::uint64_t first = 1;
   int steps = 400;
   bool planted = false;
   std::string_view bug;  // one of them; empty: all
   bool story = false;
   bool exhaustive = false;
+  bool rows = false;  // all of them have to be played
+  bool chose_seeds = false;
+  std::optional<int> nodes;  // 0: one server that has its store for itself; absent: drawn
+  std::optional<pawl::sim::Kept> only;
 };
 
 bool number(std::string_view text, std::uint64_t& value) {
@@ -39,33 +41,53 @@ bool number(std::string_view text, std::uint64_t& value) {
 }
 
 int usage() {
-  fmt::print(
-      stderr,
-      "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted [list|NAME]] [--story] [--exhaustive]\n");
+  fmt::print(stderr,
+             "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--story] [--nodes N] [--only PLAY] [--rows]\n"
+             "                [--exhaustive] [--planted [list|NAME]]\n");
   return 2;
 }
 
-void show(const Outcome& outcome) {
+std::string nodes_word(int nodes) { return nodes > 0 ? fmt::format(" --nodes {}", nodes) : std::string(); }
+
+// A seed that broke a promise, made small enough to be read; the first few of them.
+void show(const Options& options, const Outcome& outcome) {
+  static std::atomic<int> shown{0};
+  constexpr int most = 3;
   fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
-  for (std::size_t i = 1; i < outcome.violations.size() && !outcome.story.empty(); ++i)
-    fmt::print("  and {}\n", outcome.violations[i]);
-  fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {} --story\n", outcome.seed);
+  if (options.kept || options.story || shown++ >= most)
+    fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {}{} --story\n", outcome.seed,
+               nodes_word(outcome.nodes));
+  else
+    fmt::print("{}", pawl::sim::story_of(pawl::sim::shrink(options, outcome)));
+}
+
+// One seed in four plays many nodes.
+int nodes_of(const Arguments& arguments, std::uint64_t seed) {
+  if (arguments.nodes || arguments.only) return arguments.nodes.value_or(0);
+  return seed % 4 == 0 ? 1 + static_cast<int>(seed / 4 % 7) : 0;
 }
 
 struct Totals {
   std::uint64_t seeds = 0, steps = 0, crashes = 0, violations = 0;
+  pawl::Duration simulated{};
+  pawl::sim::Rows rows;
+  std::uint64_t clusters = 0;
+  pawl::sim::Incidents incidents;
 };
 
 Totals play(const Arguments& arguments) {
-  const std::uint64_t seeds = arguments.seeds.value_or(seeds_played);
   Totals totals;
   std::mutex mutex;
   std::atomic<std::uint64_t> next{0};
   const auto work = [&] {
     for (;;) {
       const std::uint64_t i = next++;
-      if (i >= seeds) return;
-      const Options options{.seed = arguments.first + i, .steps = arguments.steps, .story = arguments.story};
+      if (i >= arguments.seeds) return;
+      const Options options{.seed = arguments.first + i,
+                            .steps = arguments.steps,
+                            .nodes = nodes_of(arguments, arguments.first + i),
+                            .story = arguments.story,
+                            .kept = arguments.only ? &*arguments.only : nullptr};
       const Outcome outcome = pawl::sim::simulate(options);
       // Every hundredth seed is played twice: the same seed must make the same history.
       bool differs = false;
@@ -74,9 +96,20 @@ Totals play(const Arguments& arguments) {
       ++totals.seeds;
       totals.steps += outcome.steps;
       totals.crashes += outcome.crashes;
+      totals.simulated += outcome.simulated;
+      totals.rows.add(outcome.rows);
+      totals.clusters += outcome.nodes > 0 ? 1 : 0;
+      const auto add = [&](std::uint64_t pawl::sim::Incidents::* count) {
+        totals.incidents.*count += outcome.incidents.*count;
+      };
+      using pawl::sim::Incidents;
+      for (auto count : {&Incidents::pauses, &Incidents::partitions, &Incidents::lost_acks, &Incidents::late_commits,
+                         &Incidents::refused_commits, &Incidents::take_overs})
+        add(count);
       totals.violations += outcome.violations.size() + (differs ? 1 : 0);
-      for (const std::string& line : outcome.story) fmt::print("{}\n", line);
-      if (!outcome.violations.empty()) show(outcome);
+      std::size_t number = 0;
+      for (const std::string& line : outcome.story) fmt::print("{:4}. {}\n", ++number, line);
+      if (!outcome.violations.empty()) show(options, outcome);
       if (differs) fmt::print("seed {}: P12: played twice, it made two histories\n", options.seed);
       std::fflush(stdout);
     }
@@ -109,7 +142,8 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--seeds" && i + 1 < argc) {
-      if (!number(argv[++i], arguments.seeds.emplace())) return usage();
+      arguments.chose_seeds = true;
+      if (!number(argv[++i], arguments.seeds)) return usage();
     } else if (word == "--first-seed" && i + 1 < argc) {
       if (!number(argv[++i], arguments.first)) return usage();
     } else if (word == "--long") {
@@ -119,6 +153,20 @@ int main(int argc, char** argv) {
       if (i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--")) arguments.bug = argv[++i];
     } else if (word == "--exhaustive") {
       arguments.exhaustive = true;
+    } else if (word == "--only" && i + 1 < argc) {
+      auto only = pawl::sim::parse_kept(argv[++i]);
+      if (!only) {
+        fmt::print(stderr, "{}\n", only.error().message);
+        return 2;
+      }
+      arguments.only = std::move(*only);
+      arguments.seeds = 1;
+    } else if (word == "--nodes" && i + 1 < argc) {
+      std::uint64_t nodes = 0;
+      if (!number(argv[++i], nodes) || nodes > 7) return usage();
+      arguments.nodes = static_cast<int>(nodes);
+    } else if (word == "--rows") {
+      arguments.rows = true;
     } else if (word == "--story") {
       arguments.story = true;
     } else {
@@ -127,18 +175,37 @@ int main(int argc, char** argv) {
   }
   pawl::log::configure(pawl::log::Level::off, pawl::log::Format::text);
 #ifdef PAWL_PLANTED
+  constexpr std::uint64_t budget = 300;
   if (arguments.planted && arguments.bug == "list") return pawl::sim::list_planted();
   if (arguments.planted)
-    return pawl::sim::catch_planted(arguments.bug, arguments.first, arguments.seeds.value_or(seeds_of_a_bug));
+    return pawl::sim::catch_planted(arguments.bug, arguments.first, arguments.chose_seeds ? arguments.seeds : budget);
 #else
   if (arguments.planted) {
     fmt::print(stderr, "this build has no planted bugs; ./dev sim --planted uses the one that has\n");
     return 2;
   }
 #endif
-  if (arguments.exhaustive) return play_exhaustively();
+  int code = 0;
+  if (arguments.exhaustive) code = play_exhaustively();
+  if (arguments.exhaustive && !arguments.chose_seeds) return code;
   const Totals totals = play(arguments);
-  fmt::print("{} seeds, {} steps, {} crashes, {} violations\n", totals.seeds, totals.steps, totals.crashes,
-             totals.violations);
-  return totals.violations == 0 ? 0 : 1;
+  fmt::print("{} seeds, {} steps, {} crashes, {} violations, {} simulated hours\n", totals.seeds, totals.steps,
+             totals.crashes, totals.violations,
+             std::chrono::duration_cast<std::chrono::hours>(totals.simulated).count());
+  if (totals.clusters > 0) {
+    const auto& many = totals.incidents;
+    fmt::print(
+        "{} of the seeds with up to 7 nodes: {} take-overs, {} pauses, {} partitions, {} lost acknowledgements, "
+        "{} late commits, {} commits refused\n",
+        totals.clusters, many.take_overs, many.pauses, many.partitions, many.lost_acks, many.late_commits,
+        many.refused_commits);
+  }
+  const auto never = totals.rows.never();
+  fmt::print("transitions: {} of {} rows reached; never: {}\n", totals.rows.reached(), pawl::sim::Rows::all,
+             never.empty() ? "none" : fmt::format("{}", fmt::join(never, ", ")));
+  if (const auto missing = totals.rows.missing(); arguments.rows && !missing.empty()) {
+    fmt::print("these should have been: {}\n", fmt::join(missing, ", "));
+    code = 1;
+  }
+  return totals.violations == 0 ? code : 1;
 }

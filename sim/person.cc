@@ -17,11 +17,11 @@ Who Person::somebody(std::string_view what) {
 }
 
 void Person::hear(const Who& who, const Result<Answer>& answer) {
-  if (!answer) machine_.checks().requests().refused(who.user);
+  if (!answer) machine_.checks().requests().refused(who.user, answer.error());
 }
 
 void Person::cancel(RunId run, Told told) {
-  machine_.tell("cancel " + to_string(run));
+  machine_.tell("kim cancels " + to_string(run));
   const Who who = somebody("cancel");
   machine_.core().push(CancelRequested{run, who}, [this, run, who, told = std::move(told)](Result<Answer> answer) {
     hear(who, answer);
@@ -31,8 +31,8 @@ void Person::cancel(RunId run, Told told) {
 }
 
 void Person::resume(RunId run, bool with_current, bool force, Told told) {
-  machine_.tell(
-      fmt::format("resume {}{}{}", to_string(run), with_current ? " with current" : "", force ? ", by force" : ""));
+  machine_.tell(fmt::format("kim resumes {}{}{}", to_string(run), with_current ? " with current" : "",
+                            force ? ", by force" : ""));
   const Who who = somebody("resume");
   machine_.core().push(ResumeRequested{run, with_current, force, {}, who},
                        [this, run, who, told = std::move(told)](Result<Answer> answer) {
@@ -43,7 +43,7 @@ void Person::resume(RunId run, bool with_current, bool force, Told told) {
 }
 
 void Person::rerun(RunId run, std::string from, Told told) {
-  machine_.tell(fmt::format("rerun {} from {}", to_string(run), from));
+  machine_.tell(fmt::format("kim runs {} again from {}", to_string(run), from));
   const Who who = somebody("rerun");
   machine_.core().push(RerunRequested{run, std::move(from), who},
                        [this, run, who, told = std::move(told)](Result<Answer> answer) {
@@ -54,7 +54,7 @@ void Person::rerun(RunId run, std::string from, Told told) {
 }
 
 void Person::answer(RunId run, const std::string& work, Answered said, Json outputs, Told told) {
-  machine_.tell(fmt::format("{} {} of {}", to_string(said), work, to_string(run)));
+  machine_.tell(fmt::format("kim says {} to {} of {}", to_string(said), work, to_string(run)));
   const std::size_t slash = work.rfind('/');
   const Who who = somebody("answer");
   Response response{said, who, "because"};
@@ -126,6 +126,12 @@ bool Person::answer_one() {
   for (const auto& [id, page] : machine_.ledger().pages()) {
     if (page.asked.empty() || is_final(page.state.run.status)) continue;
     const auto& [work, asked] = *page.asked.begin();
+    // An answer begins the count of recoveries anew, so whoever always answers keeps alive what kills the server.
+    if (++asked_[{id, work}] > 4) {
+      cancel(id);
+      cancel(id);
+      return true;
+    }
     if (asked == WaitsFor::approval) {
       answer(id, work, words[random_.below(2)]);
     } else {

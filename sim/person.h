@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "base/random.h"
 #include "sim/machine.h"
@@ -16,7 +18,8 @@ class Person {
 
   // Asks for something about some run; a second one may ask for something at the same time.
   void act();
-  // Answers one task that waits for a person, so that its run can go on. False: none does.
+  // Answers one task that waits for a person, so that its run can go on; cancels one that asks again and again. False:
+  // none asks.
   bool answer_one();
 
   using Told = std::function<void(const Result<Answer>&)>;
@@ -36,6 +39,7 @@ class Person {
 
   Machine& machine_;
   SplitMix& random_;
+  std::map<std::pair<RunId, std::string>, int> asked_;
 };
 
 }  // namespace pawl::sim

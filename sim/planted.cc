@@ -26,10 +26,11 @@ struct Bug {
   std::string_view name;
   std::string_view what;
   std::string_view promises;  // any of them may catch it
+  int nodes = 0;  // that play it; 0: one server that has its store for itself
 };
 
 // The enumerators' names; a test in tests/ holds both lists together.
-#define PAWL_BUG(name, what, promises) {Planted::name, #name, what, promises}
+#define PAWL_BUG(name, what, promises, ...) {Planted::name, #name, what, promises __VA_OPT__(, ) __VA_ARGS__}
 constexpr Bug bugs[] = {
     PAWL_BUG(answer_before_commit, "whoever asks is answered before it is stored", "P1 P8 race request"),
     PAWL_BUG(act_before_commit, "a task starts before the commit that says so", "P3"),
@@ -105,11 +106,14 @@ constexpr Bug bugs[] = {
     PAWL_BUG(timeout_cancels, "a run whose time is over ends as cancelled", "roll-up verdict"),
     PAWL_BUG(silent_failure, "on-failure does not follow a failure", "verdict"),
     PAWL_BUG(left_open, "a stopped run stays running after its last task", "P5"),
+
+    PAWL_BUG(no_fence, "a commit of an older epoch is applied", "I3", 3),
+    PAWL_BUG(wall_clock_lease, "a lease is over when the clock of who wants it says so", "lease I3 I16", 3),
+    PAWL_BUG(accepted_late_commit, "a commit that comes late is taken for one of the node that has taken over", "I3",
+             3),
+    PAWL_BUG(deaf_guard, "tries start and live on after the trust window of their node", "lease I16 P3", 3),
 };
 #undef PAWL_BUG
-
-// `P6 run …`, `P5: …`
-std::string_view promise_of(std::string_view violation) { return violation.substr(0, violation.find_first_of(" :")); }
 
 bool is_meant(std::string_view promises, std::string_view violation) {
   for (const auto part : std::views::split(promises, ' '))
@@ -139,7 +143,7 @@ Hunt hunt(const Bug& bug, std::uint64_t first, std::uint64_t seeds) {
     for (;;) {
       const std::uint64_t i = next++;
       if (i >= seeds || i > best) return;
-      const Outcome outcome = simulate({.seed = first + i});
+      const Outcome outcome = simulate({.seed = first + i, .nodes = bug.nodes});
       const auto found = std::ranges::find_if(
           outcome.violations, [&](const std::string& violation) { return is_meant(bug.promises, violation); });
       const std::lock_guard lock(mutex);

@@ -11,7 +11,8 @@ constexpr std::string_view prefix = "asks ";
 
 std::string Requests::name(std::string_view what) { return fmt::format("{}{} {}", prefix, what, ++count_); }
 
-void Requests::refused(const std::string& name) {
+void Requests::refused(const std::string& name, const Error& why) {
+  if (why.code == Code::unavailable) return;
   refused_.insert(name);
   if (const auto stored = stored_.find(name); stored != stored_.end())
     report_("request", stored->second, name + " was refused, and stands in the store");
@@ -20,7 +21,9 @@ void Requests::refused(const std::string& name) {
 void Requests::started(const std::string& workflow, const std::string& key, const Json& inputs, RunId run) {
   if (key.empty()) return;
   const std::pair known{run, to_text(inputs)};
-  const auto& [first, said] = keys_.try_emplace({workflow, key}, known).first->second;
+  auto& entry = keys_.try_emplace({workflow, key}, known).first->second;
+  if (entry.first != run && is_gone_(entry.first)) entry = known;
+  const auto& [first, said] = entry;
   if (first != run) report_("key", run, fmt::format("the key '{}' has started {} already", key, to_string(first)));
   if (said != known.second) report_("key", run, fmt::format("the key '{}' was given with other inputs", key));
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/result.h"
 #include "model/record.h"
 
 namespace pawl::sim {
@@ -17,12 +18,14 @@ namespace pawl::sim {
 class Requests {
  public:
   using Report = std::function<void(std::string_view, RunId, const std::string&)>;
-  explicit Requests(Report report) : report_(std::move(report)) {}
+  // `is_gone`: whether retention has taken a run, and its key with it.
+  Requests(Report report, std::function<bool(RunId)> is_gone)
+      : report_(std::move(report)), is_gone_(std::move(is_gone)) {}
 
   // A name that no other request has; to be sent as the user who asks.
   std::string name(std::string_view what);
-  // Whoever asked was told no.
-  void refused(const std::string& name);
+  // Whoever asked was told no. Where the outcome of the commit is unknown, it may have been carried out all the same.
+  void refused(const std::string& name, const Error& why);
   // A start with a key was answered with this run.
   void started(const std::string& workflow, const std::string& key, const Json& inputs, RunId run);
   // A committed change of a run.
@@ -32,6 +35,7 @@ class Requests {
   void stands(const std::string& name, RunId run);
 
   Report report_;
+  std::function<bool(RunId)> is_gone_;
   int count_ = 0;
   std::set<std::string> refused_;
   std::map<std::string, RunId> stored_;

@@ -5,238 +5,324 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "sim/cluster.h"
 #include "sim/machine.h"
 #include "sim/person.h"
+#include "sim/rest.h"
+#include "sim/results.h"
 #include "sim/shapes.h"
+#include "sim/swarm.h"
+#include "sim/telling.h"
 
 namespace pawl::sim {
 namespace {
 
-// How often each thing happens; drawn anew for every seed, some things not at all.
-struct Weather {
-  double crash, crash_at_commit, full, conflict, double_result, late_result, failure, timeout, person, new_version,
-      stop;
-  explicit Weather(SplitMix& r) {
-    const auto draw = [&](double most) { return r.chance(0.3) ? 0.0 : most * r.fraction(); };
-    crash = draw(0.04);
-    crash_at_commit = draw(0.08);
-    full = draw(0.1);
-    conflict = draw(0.03);
-    double_result = draw(0.2);
-    late_result = draw(0.2);
-    failure = draw(0.4);
-    timeout = draw(0.1);
-    person = draw(0.25);
-    new_version = draw(0.03);
-    stop = draw(0.01);
-  }
-};
+using Key = Machine::Key;
 
-class World {
+// Streams of what cannot be left out.
+enum Stream : std::uint64_t { swarm_stream, engine_stream, dice_stream, rest_stream, poison_stream };
+
+class World : public Watch {
  public:
   explicit World(const Options& options)
       : options_(options),
-        random_(options.seed),
-        weather_(random_),
-        machine_(machine_options()),
-        person_(machine_, random_) {
+        events_(options.seed, options.kept),
+        swarm_(events_.stream(swarm_stream)),
+        dice_(events_.stream(dice_stream)),
+        details_(events_.stream(rest_stream)),
+        machine_({.seed = events_.stream(engine_stream).next(),
+                  .process_slots = swarm_.process_slots,
+                  .http_slots = swarm_.http_slots}),
+        person_(machine_, details_) {
     machine_.dies = [this](Machine::Point point) {
-      if (point == Machine::Point::acted || !random_.chance(weather_.crash_at_commit)) return false;
-      crash(point == Machine::Point::before_commit ? "before a commit" : "after a commit, before anybody heard of it");
-      return true;
+      if (point == Machine::Point::acted) return false;
+      const bool before = point == Machine::Point::before_commit;
+      auto how = happens(before ? What::crash_before_commit : What::crash_after_commit);
+      if (how) crash(before ? "before a commit" : "after a commit, before anybody has heard of it", *how);
+      return how.has_value();
     };
     machine_.fault = [this] {
-      if (random_.chance(weather_.full)) return store::CommitFault::overloaded;
-      return random_.chance(weather_.conflict) ? store::CommitFault::conflict : store::CommitFault::none;
+      if (happens(What::full)) return store::CommitFault::overloaded;
+      if (happens(What::conflict)) return store::CommitFault::conflict;
+      if (happens(What::lost_ack)) return store::CommitFault::unavailable_applied;
+      return happens(What::lost_commit) ? store::CommitFault::unavailable_not_applied : store::CommitFault::none;
     };
-    machine_.tell = [this](const std::string& line) {
-      if (options_.story)
-        result_.story.push_back(fmt::format("{:5} {} {}", result_.steps, to_rfc3339(machine_.now), line));
+    const auto failing = [this](What what) {
+      auto how = happens(what);
+      return how ? std::optional(static_cast<int>(how->below(4))) : std::nullopt;
     };
+    machine_.failing_read = [failing] { return failing(What::failing_read); };
+    machine_.failing_start = [failing] { return failing(What::failing_start); };
+    machine_.began = [this](const Key& key, const StartTask&) {
+      began_[key] = machine_.now;
+      if (happens(What::refusal))
+        refused_.push_back(key);
+      else if (happens(What::stuck))
+        stuck_.insert(key);
+    };
+    machine_.tell = [this](const std::string& line) { tell(line); };
+    machine_.checks().watch(this);
   }
 
   Outcome play() {
-    for (int i = 0; i < 1 + static_cast<int>(random_.below(3)); ++i) submit(fmt::format("w{}", i));
-    for (int i = 0; i < options_.steps && violations().empty(); ++i) step();
+    const Instant start = machine_.now;
+    events_.begin_step(0);
+    for (int i = 0; i < swarm_.workflows; ++i)
+      if (auto how = events_.happens(What::submit, 1)) submit(i, *how);
+    for (int i = 1; i <= options_.steps && violations().empty(); ++i) step(static_cast<std::uint32_t>(i));
     if (violations().empty()) come_to_rest();
     result_.seed = options_.seed;
     result_.violations = violations();
-    result_.step_of_violation = result_.violations.empty() ? 0 : result_.steps;
-    result_.runs = machine_.disk().runs().size();
+    result_.step_of_violation = result_.violations.empty() ? 0 : events_.step();
+    result_.runs = machine_.ledger().pages().size();
     result_.crashes = machine_.crashes();
+    result_.simulated = machine_.now - start - machine_.downtime();
     result_.hash = machine_.hash();
+    result_.happened.happenings = {events_.happened().begin(), events_.happened().end()};
+    for (const std::string& what : result_.violations) tell("BROKEN: " + what);
+    for (std::string& line : result_.story) line = with_names(std::move(line), machine_.ledger());
+    for (std::string& line : result_.violations) line = with_names(std::move(line), machine_.ledger());
     return std::move(result_);
   }
 
  private:
   const std::vector<std::string>& violations() { return machine_.checks().violations(); }
+  std::optional<SplitMix> happens(What what) { return events_.happens(what, swarm_.rate(what)); }
 
-  Machine::Options machine_options() {
-    Machine::Options options;
-    options.seed = random_.next();
-    options.process_slots = 1 + static_cast<int>(random_.below(3));
-    options.http_slots = random_.chance(0.3) ? 1 + static_cast<int>(random_.below(4)) : 4096;
-    return options;
+  // --- stories -------------------------------------------------------------------------------------------------------
+
+  void tell(const std::string& line) {
+    if (options_.story)
+      result_.story.push_back(fmt::format("{:5} {} {}", events_.step(), to_rfc3339(machine_.now), line));
+  }
+  void changes(const engine::RunState& before, const Change& change) override {
+    result_.rows.changes(before, change);
+    if (options_.story) tell("  committed: " + sim::tell(before, change));
+  }
+  void record(RunStatus before, const engine::RunState& after) override { result_.rows.record(before, after); }
+
+  // --- faults --------------------------------------------------------------------------------------------------------
+
+  void crash(std::string_view where, SplitMix& how) {
+    for (const auto& [key, command] : machine_.runner().running())
+      late_.push_back(result_of(command, how, how.chance(swarm_.rate(What::failure)) ? End::bad : End::good));
+    if (late_.size() > 50) late_.erase(late_.begin(), late_.end() - 50);
+    forget_tries();
+    if (auto slots = happens(What::slots))
+      machine_.set_slots(1 + static_cast<int>(slots->below(4)), 1 + static_cast<int>(slots->below(20)));
+    Duration down = std::chrono::milliseconds(how.below(20'000));
+    if (auto absence = happens(What::absence)) down = std::chrono::minutes(1 + absence->below(3 * 24 * 60));
+    requests_ = 0;
+    machine_.crash(where, down);
+  }
+  void forget_tries() {
+    began_.clear();
+    stuck_.clear();
+    refused_.clear();
   }
 
-  void crash(std::string_view where) {
-    for (const auto& [key, command] : machine_.runner().running()) zombies_.push_back(result_of(command));
-    if (zombies_.size() > 50) zombies_.erase(zombies_.begin(), zombies_.end() - 50);
-    machine_.crash(where, std::chrono::milliseconds(random_.below(20'000)));
+  void turn(std::size_t most, bool overlap) {
+    machine_.turn(most, overlap);
+    for (const Key& key : std::exchange(refused_, {}))
+      if (const auto command = machine_.take(key)) {
+        TaskFinished finished{command->run, command->ref, command->try_number, {}, command->attempt};
+        finished.outcome.end = pawl::Outcome::End::failed;
+        finished.outcome.failure = {"spawn_failed", "no room for another process", nullptr};
+        machine_.tell(
+            fmt::format("the runner cannot start {}/{} of {}", command->job, command->task, to_string(command->run)));
+        machine_.hand_in(std::move(finished));
+      }
+    SplitMix how = events_.stream(poison_stream + events_.step());
+    if (machine_.poisoned()) return crash("by poison", how);
+    if (machine_.has_lost_its_store()) crash("because the outcome of a commit is unknown", how);
   }
 
-  void turn() {
-    machine_.turn(1 + random_.below(8), random_.chance(0.5));
-    if (machine_.poisoned()) crash("by poison");
-  }
+  // --- what goes on --------------------------------------------------------------------------------------------------
 
-  void step() {
+  void step(std::uint32_t number) {
+    events_.begin_step(number);
     ++result_.steps;
-    const double dice = random_.fraction();
-    if (random_.chance(weather_.crash)) return crash("between two steps");
-    if (random_.chance(weather_.stop) && !machine_.draining()) return machine_.drain(random_.chance(0.7));
-    if (random_.chance(weather_.person)) person_.act();
-    if (random_.chance(weather_.new_version)) submit(fmt::format("w{}", random_.below(3)));
-    if (random_.chance(weather_.late_result) && !zombies_.empty()) machine_.hand_in(late_result());
-    if (dice < 0.08) {
-      request();
-    } else if (dice < 0.45) {
-      finish_one(false);
-    } else if (dice < 0.55) {
-      machine_.now += std::chrono::milliseconds(random_.below(5'000));
-    } else if (dice < 0.6) {
-      if (const auto due = machine_.core().next_due()) machine_.now = std::max(machine_.now, *due);
-    } else {
-      turn();
+    if (auto how = happens(What::crash)) return crash("between two steps", *how);
+    if (auto how = machine_.draining() ? std::nullopt : happens(What::stop)) return machine_.drain(how->chance(0.7));
+    if (machine_.draining() && !machine_.is_busy()) {
+      SplitMix how = events_.stream(poison_stream + number);
+      return crash("as it was asked to", how);
+    }
+    if (auto how = happens(What::person)) {
+      details_ = *how;
+      person_.act();
+    }
+    if (auto how = happens(What::submit)) submit(static_cast<int>(how->below(3)), *how);
+    if (auto how = late_.empty() ? std::nullopt : happens(What::late)) {
+      tell("a result comes once more, late");
+      machine_.hand_in(late_result(*how));
+    }
+    if (happens(What::clear)) machine_.clear_one();
+    // One thing of these at each step.
+    const double dice = dice_of(number) * swarm_.load.back();
+    double sum = 0;
+    constexpr auto kinds = std::to_array({What::request, What::finish, What::time, What::due});
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+      if (dice < (sum += swarm_.load[i])) {
+        if (auto how = events_.happens(kinds[i], 1)) go_on(kinds[i], *how);
+        return;
+      }
+    if (auto how = events_.happens(What::turn, 1)) {
+      const std::size_t most = 1 + how->below(8);
+      turn(most, how->chance(0.5));
+    }
+  }
+  double dice_of(std::uint32_t step) const {
+    SplitMix dice = dice_;
+    return SplitMix(dice.next() + step).fraction();
+  }
+
+  void go_on(What what, SplitMix& how) {
+    if (what == What::request) {
+      request(how);
+    } else if (what == What::finish) {
+      finish_one(how, false);
+    } else if (what == What::time) {
+      machine_.now += std::chrono::milliseconds(how.below(5'000));
+    } else if (const auto due = machine_.core().next_due()) {
+      machine_.now = std::max(machine_.now, *due);
     }
   }
 
-  void submit(const std::string& name) {
-    machine_.submit(draw_shape(random_, name, fmt::format("{}@{}", name, ++marks_)));
-    turn();
+  void submit(int which, SplitMix& how) {
+    ShapeOptions options;
+    options.name = fmt::format("w{}", which);
+    options.mark = fmt::format("{}@{}", options.name, events_.step());
+    options.missing = &swarm_.missing;
+    options.may_have = [this](const std::string& part) { return events_.may_have(part); };
+    const Shape shape = draw_shape(how.next(), options);
+    result_.happened.parts.insert(shape.parts.begin(), shape.parts.end());
+    machine_.submit(shape.text);
+    turn(8, how.chance(0.5));
   }
 
-  void request() {
+  void request(SplitMix& how) {
     RunRequested event;
-    event.workflow = fmt::format("w{}", random_.below(3));
-    event.inputs = json::object{{"n", static_cast<std::int64_t>(random_.below(4))}};
-    if (random_.chance(0.2)) event.key = fmt::format("k{}", random_.below(5));
-    machine_.tell(fmt::format("request {} {}", event.workflow, event.key));
+    event.workflow = fmt::format("w{}", how.below(3));
+    const std::uint64_t n = how.below(4);
+    event.inputs = json::object{{"n", static_cast<std::int64_t>(n)}};
+    // As a rule the same key comes with the same body.
+    if (how.chance(0.3)) event.key = fmt::format("k{}", how.chance(0.8) ? n : how.below(5));
+    tell(fmt::format("somebody starts {} with n: {}{}{}", event.workflow, n, event.key.empty() ? "" : ", key ",
+                     event.key));
+    ++requests_;
     event.who.user = machine_.checks().requests().name("start");
     const RunRequested asked = event;
     machine_.core().push(std::move(event), [this, asked](Result<Answer> answer) {
+      --requests_;
       Checks& checks = machine_.checks();
-      if (!answer) return checks.requests().refused(asked.who.user);
+      if (!answer) return checks.requests().refused(asked.who.user, answer.error());
       const RunId run = std::get<RunAccepted>(*answer).run;
       checks.run_answered(run);
       checks.requests().started(asked.workflow, asked.key, asked.inputs, run);
     });
   }
 
-  TaskFinished result_of(const StartTask& command) {
-    TaskFinished finished{command.run, command.ref, command.try_number, {}, command.attempt};
-    pawl::Outcome& outcome = finished.outcome;
-    if (random_.chance(weather_.timeout)) {
-      outcome.end = pawl::Outcome::End::timed_out;
-      outcome.failure = {"timeout", "no end in time", nullptr};
-      return finished;
-    }
-    const bool fails = random_.chance(weather_.failure);
-    if (fails && random_.chance(0.3)) {
-      outcome.end = pawl::Outcome::End::failed;
-      outcome.failure = {"connection_failed", "refused", nullptr};
-      return finished;
-    }
-    const std::string token = fmt::format("{}|{}|{}|{}|{}", to_string(command.run), command.job, command.task,
-                                          command.try_number, random_.next());
-    if (std::holds_alternative<HttpInput>(command.input)) {
-      outcome.reply =
-          HttpReply{.status = fails ? 500 : 200, .json = Json(json::object{{"token", token}, {"list", drawn_list()}})};
-    } else {
-      outcome.process = ProcessExit{.exit_code = fails ? 3 : 0, .stdout_text = token + "\n", .outputs = json::object{}};
-    }
-    return finished;
-  }
-
   // One that came too late; best one that looks like that of a try which runs now, in another attempt.
-  const TaskFinished& late_result() {
-    const TaskFinished& drawn = zombies_[random_.below(zombies_.size())];
-    const auto looks_right = std::ranges::find_if(zombies_, [&](const TaskFinished& result) {
+  const TaskFinished& late_result(SplitMix& how) {
+    const TaskFinished& drawn = late_[how.below(late_.size())];
+    const auto looks_right = std::ranges::find_if(late_, [&](const TaskFinished& result) {
       return machine_.runner().running().contains({result.run, result.ref, result.try_number});
     });
-    return looks_right == zombies_.end() ? drawn : *looks_right;
+    return looks_right == late_.end() ? drawn : *looks_right;
   }
 
-  // What a computed matrix may be given; sometimes nothing, and sometimes what is refused.
-  Json drawn_list() {
-    json::array list;
-    const std::uint64_t count = random_.below(5);
-    for (std::uint64_t i = 0; i < count; ++i)
-      list.push_back(json::object{{"a", fmt::format("v{}", random_.chance(0.95) ? i : 0)}});
-    if (random_.chance(0.03)) return "no list";
-    return list;
-  }
-
-  void finish_one(bool well) {
-    const auto& running = machine_.runner().running();
-    if (running.empty()) return;
-    auto at = running.begin();
-    std::advance(at, static_cast<std::ptrdiff_t>(random_.below(running.size())));
-    const auto key = at->first;
+  void finish_one(SplitMix& how, bool is_late_harmless) {
+    std::vector<Key> ready;
+    for (const auto& [key, command] : machine_.runner().running())
+      if (!stuck_.contains(key) || machine_.is_stopped(key) || is_over_time(key, command)) ready.push_back(key);
+    if (ready.empty()) return;
+    const Key key = ready[how.below(ready.size())];
+    const bool over = stuck_.contains(key) && !machine_.is_stopped(key);
     const auto command = machine_.take(key);
-    TaskFinished finished = result_of(*command);
-    if (machine_.was_stopped(key) && random_.chance(0.8)) {
+    const bool fails = happens(What::failure).has_value();
+    const bool timed_out = happens(What::timeout).has_value();
+    TaskFinished finished = result_of(*command, how, over || timed_out ? End::timed_out : fails ? End::bad : End::good);
+    if (machine_.was_stopped(key) && (stuck_.contains(key) || how.chance(0.8))) {
       finished.outcome = {};
       finished.outcome.end = pawl::Outcome::End::stopped;
     }
-    machine_.tell(fmt::format("finish {}/{} try {}", command->job, command->task, command->try_number));
-    if (!well && random_.chance(weather_.double_result)) machine_.hand_in(finished);
-    if (!well && random_.chance(weather_.late_result)) zombies_.push_back(finished);
+    stuck_.erase(key);
+    began_.erase(key);
+    tell(fmt::format("{}/{}, try {}, of {} ends{}", command->job, command->task, command->try_number,
+                     to_string(command->run), word_of(finished.outcome)));
+    if (!is_late_harmless && happens(What::twice)) machine_.hand_in(finished);
+    late_.push_back(finished);
     machine_.hand_in(std::move(finished));
   }
+  bool is_over_time(const Key& key, const StartTask& command) const {
+    const auto began = began_.find(key);
+    return command.timeout && began != began_.end() && machine_.now - began->second >= *command.timeout;
+  }
 
-  // Faults stop; whatever is owed must come to its end by itself, or by the answers of persons.
+  // --- the end -------------------------------------------------------------------------------------------------------
+
   void come_to_rest() {
-    weather_.crash = weather_.crash_at_commit = weather_.full = weather_.conflict = weather_.failure =
-        weather_.timeout = 0;
-    // Half of them go on as they are: what a fault has left must not need a restart to be mended.
-    if (machine_.draining() || random_.chance(0.5)) crash("for the last time");
-    constexpr int patience = 20'000;
-    for (int quiet = 0, i = 0; quiet < 20 && violations().empty(); ++i) {
-      if (i == patience) return machine_.checks().never_at_rest();
-      ++result_.steps;
+    SplitMix how = events_.stream(rest_stream);
+    tell("from here on nothing goes wrong any more");
+    swarm_.no_more_faults();
+    events_.begin_step(static_cast<std::uint32_t>(options_.steps) + 1);
+    stuck_.clear();
+    if (swarm_.heals_by_restart || machine_.draining()) crash("for the last time", how);
+    details_ = how;
+    const Bound bound = bound_of(machine_, requests_);
+    for (std::uint64_t i = 0; violations().empty(); ++i) {
       const bool busy = machine_.is_busy();
-      finish_one(true);
-      turn();
+      const auto due = machine_.core().next_due();
+      if (i > bound.steps) {
+        machine_.checks().broken(fmt::format("P5: faults are over, and it has not come to rest after {}{}",
+                                             bound.because, open_runs(machine_)));
+        return;
+      }
+      events_.begin_step(events_.step() + 1);
+      ++result_.steps;
       if (busy) {
-        quiet = 0;
-      } else if (const auto due = machine_.core().next_due(); due && random_.chance(0.5)) {
+        finish_one(how, true);
+        machine_.clear_one();
+        turn(64, how.chance(0.3));
+      } else if (due && how.chance(0.5)) {
         machine_.now = std::max(machine_.now, *due);
-        quiet = 0;
       } else if (person_.answer_one()) {
-        quiet = 0;
+        turn(64, false);
+      } else if (due) {
+        machine_.now = std::max(machine_.now, *due);
       } else {
-        quiet += due ? 0 : 1;
+        break;
       }
     }
     if (violations().empty()) machine_.checks().at_rest();
+    if (violations().empty() && !machine_.disk().gone().empty())
+      machine_.checks().broken("retention: what is gone is not cleared away, and nothing will ever happen");
   }
 
   const Options options_;
-  SplitMix random_;
-  Weather weather_;
+  Events events_;
+  Swarm swarm_;
+  SplitMix dice_;
+  SplitMix details_;
+  Outcome result_;
   Machine machine_;
   Person person_;
-  std::vector<TaskFinished> zombies_;
-  int marks_ = 0;
-  Outcome result_;
+  std::vector<TaskFinished> late_;  // results that came already
+  std::map<Key, Instant> began_;
+  std::set<Key> stuck_;
+  std::vector<Key> refused_;
+  std::uint64_t requests_ = 0;  // that are not decided
 };
 
 }  // namespace
 
 Outcome simulate(const Options& options) {
+  if (options.nodes > 0) return simulate_cluster(options);
   World world(options);
   return world.play();
 }
+
+std::string_view promise_of(std::string_view violation) { return violation.substr(0, violation.find_first_of(" :")); }
 
 }  // namespace pawl::sim

@@ -35,13 +35,41 @@ TEST(Simulator, PromisesHoldOverManySeeds) {
 
 TEST(Simulator, SeedsThatOnceBrokeAPromiseKeepIt) {
   log::configure(log::Level::off, log::Format::text);
-  // 45: a held task of a `resume: job` began anew without a release. 58: a late result was taken for the work of another
-  // version. 79, 399: a poison task behind a wait was never counted. 607, 750, 914: after a failed commit a group took one
-  // run too many. 762: a run that was cut off while a decision of it was under way was read again without it.
-  for (const std::uint64_t seed : {45, 58, 79, 399, 607, 750, 762, 914}) {
+  // 192: a run was found by its key in the commit in which retention took it. 502: persons who always answer keep alive
+  // what kills the server. Both were faults of the simulator.
+  for (const std::uint64_t seed : {192, 502}) {
     const Outcome outcome = simulate({.seed = seed});
     EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ": " << outcome.violations.front();
   }
+}
+
+TEST(Simulator, TheRowsOfTheTransitionTablesArePlayed) {
+  log::configure(log::Level::off, log::Format::text);
+  Rows rows;
+  EXPECT_EQ(rows.never().size(), Rows::all);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) rows.add(simulate({.seed = seed}).rows);
+  EXPECT_TRUE(rows.missing().empty()) << rows.missing().front() << " is never played";
+}
+
+TEST(Simulator, PromisesHoldWithManyNodesOfWhichOneHasTheLease) {
+  log::configure(log::Level::off, log::Format::text);
+  Incidents all;
+  for (std::uint64_t seed = 1; seed <= 28; ++seed) {
+    const Options options{.seed = seed, .nodes = 1 + static_cast<int>(seed % 7)};
+    const Outcome outcome = simulate(options);
+    EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ": " << outcome.violations.front();
+    all.take_overs += outcome.incidents.take_overs;
+    all.pauses += outcome.incidents.pauses;
+    all.partitions += outcome.incidents.partitions;
+    all.refused_commits += outcome.incidents.refused_commits;
+    if (seed == 3) {
+      EXPECT_EQ(simulate(options).hash, outcome.hash);
+    }
+  }
+  EXPECT_GT(all.take_overs, 100U);
+  EXPECT_GT(all.pauses, 20U);
+  EXPECT_GT(all.partitions, 50U);
+  EXPECT_GT(all.refused_commits, 5U);
 }
 
 TEST(Simulator, EveryStoryEndsTheSameWhereverTheServerDies) {

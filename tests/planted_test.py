@@ -6,7 +6,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def sources():
-    return sorted(path for path in (ROOT / "src").rglob("*.cc") if not path.name.endswith("_test.cc"))
+    found = [path for path in (ROOT / "src").rglob("*.cc") if not path.name.endswith("_test.cc")]
+    return sorted([*found, ROOT / "sim/cluster.cc"])  # which is a model of what the product will have
 
 
 class Planted(unittest.TestCase):
@@ -25,7 +26,7 @@ class Planted(unittest.TestCase):
         self.assertEqual(sorted(used), sorted(self.names))
 
     def test_the_catalogue_lists_each_with_what_it_is_and_a_promise(self):
-        listed = re.findall(r'PAWL_BUG\(\s*(\w+),\s*"[^"]+",\s*"[^"]+"\)', (ROOT / "sim/planted.cc").read_text())
+        listed = re.findall(r'PAWL_BUG\(\s*(\w+),\s*"[^"]+",\s*"[^"]+"(?:,\s*\d)?\)', (ROOT / "sim/planted.cc").read_text())
         self.assertEqual(sorted(listed), sorted(self.names))
 
     def test_no_header_depends_on_them(self):

@@ -23,7 +23,7 @@ import instructions  # noqa: E402
 from kill import run as harness  # noqa: E402
 
 BUILD = ROOT / "build"
-SEEDS = 100
+SEEDS = 300
 FUZZ_SECONDS = 5  # of new inputs, for each target
 PROGRAM_TIMEOUT = 900  # seconds for one test program; a hang then counts as a failure
 
@@ -207,7 +207,7 @@ def python_stage(*paths):
 
 def simulator():
     counts = Counts()
-    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS)]), ("pawl_sim", ["--exhaustive"]),
+    for name, arguments in (("pawl_sim", ["--seeds", str(SEEDS), "--rows"]), ("pawl_sim", ["--exhaustive"]),
                             ("pawl_sim_planted", ["--planted"])):
         binary = next((path for path in BUILD.glob(f"release/**/{name}") if path.is_file()), None)
         counts.check(f"{name} {' '.join(arguments)}", binary is not None and run([binary, *arguments]))

@@ -83,6 +83,11 @@ enum class Planted : std::uint8_t {
   timeout_cancels,
   silent_failure,
   left_open,
+  // many nodes
+  no_fence,
+  wall_clock_lease,
+  accepted_late_commit,
+  deaf_guard,
 };
 
 #ifdef PAWL_PLANTED

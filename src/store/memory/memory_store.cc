@@ -6,6 +6,7 @@
 #include <limits>
 #include <variant>
 
+#include "base/planted.h"
 #include "store/cursor.h"
 
 namespace pawl::store {
@@ -374,6 +375,7 @@ class MemoryReader final : public Reader {
  private:
   Result<void> available() {
     if (disk_->faults_.failing_reads == 0) return {};
+    if (disk_->faults_.good_reads > 0) return --disk_->faults_.good_reads, Result<void>{};
     --disk_->faults_.failing_reads;
     return fail(Code::unavailable, "memory store: the read failed, as it was told to");
   }
@@ -406,11 +408,21 @@ class MemoryStore final : public Store {
     ++disk_->node_.epoch;
     disk_->node_.heartbeat = disk_->heartbeat_;
   }
+  MemoryStore(std::shared_ptr<MemoryDisk> disk, std::int64_t epoch) : disk_(std::move(disk)), epoch_(epoch) {
+    const MutexLock lock(disk_->mutex_);
+    disk_->node_.heartbeat = disk_->heartbeat_;
+  }
 
   Result<void> commit(std::span<const Changeset> changes) override {
     if (std::ranges::all_of(changes, &Changeset::empty)) return {};
     const MutexLock lock(disk_->mutex_);
     if (broken_) return fail(Code::unavailable, "memory store: an earlier commit failed with an unknown outcome");
+    if (epoch_ && *epoch_ != disk_->lease_.epoch && !planted(Planted::no_fence)) {
+      broken_ = true;
+      return fail(Code::unavailable,
+                  fmt::format("memory store: epoch {} has taken over from epoch {}", disk_->lease_.epoch, *epoch_),
+                  "fenced");
+    }
     const CommitFault fault = std::exchange(disk_->faults_.next_commit, CommitFault::none);
     switch (fault) {
       case CommitFault::overloaded: return fail(Code::overloaded, "memory store: full, as it was told to be");
@@ -439,6 +451,7 @@ class MemoryStore final : public Store {
   }
 
   std::shared_ptr<MemoryDisk> disk_;
+  std::optional<std::int64_t> epoch_;  // absent: it is the only one
   bool broken_ = false;
 };
 
@@ -450,8 +463,28 @@ const std::vector<RecordRow>& MemoryDisk::records(RunId id) const {
 
 std::shared_ptr<MemoryDisk> make_memory_disk() { return std::make_shared<MemoryDisk>(); }
 
+std::optional<Lease> MemoryDisk::take_lease(const std::string& node, Duration length, Instant asker_clock) {
+  const MutexLock lock(mutex_);
+  const Instant now = planted(Planted::wall_clock_lease) ? asker_clock : clock_;
+  if (!lease_.holder.empty() && lease_.holder != node && now < lease_.until) return std::nullopt;
+  lease_ = {.epoch = lease_.epoch + 1, .holder = node, .until = clock_ + length};
+  node_.epoch = lease_.epoch;
+  return lease_;
+}
+
+bool MemoryDisk::renew_lease(std::int64_t epoch, Duration length) {
+  const MutexLock lock(mutex_);
+  if (epoch != lease_.epoch) return false;
+  lease_.until = clock_ + length;
+  return true;
+}
+
 std::unique_ptr<Store> open_memory(std::shared_ptr<MemoryDisk> disk) {
   return std::make_unique<MemoryStore>(std::move(disk));
+}
+
+std::unique_ptr<Store> open_memory(std::shared_ptr<MemoryDisk> disk, std::int64_t epoch) {
+  return std::make_unique<MemoryStore>(std::move(disk), epoch);
 }
 
 }  // namespace pawl::store

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,7 +27,15 @@ enum class CommitFault : std::uint8_t {
 
 struct Faults {
   CommitFault next_commit = CommitFault::none;  // strikes one commit that has something to write, then is none again
-  int failing_reads = 0;                        // so many of the next calls of readers answer unavailable
+  int good_reads = 0;                           // so many of the next calls of readers work …
+  int failing_reads = 0;                        // … and then so many answer unavailable
+};
+
+// A node's right to act, for a time that the disk's own clock measures. Each grant has the next epoch.
+struct Lease {
+  std::int64_t epoch = 0;
+  std::string holder;  // empty: nobody yet
+  Instant until{};
 };
 
 // The committed rows. Any number of stores may be open on one disk, as with a node that does not know it is dead.
@@ -49,6 +58,14 @@ class MemoryDisk {
   // Taken by retention and not cleared away.
   const std::set<RunId>& gone() const { return gone_; }
   std::int64_t epoch() const { return node_.epoch; }
+  // Leases. The clock is what the simulator says; nothing else looks at it.
+  void set_clock(Instant now) { clock_ = now; }
+  const Lease& lease() const { return lease_; }
+  // Grants `node` a lease of a new epoch, if the one before is over or was its own: a process that asks anew has forgotten
+  // its own. nullopt: another node's is not over. `asker_clock` is the node's own, which must not count.
+  std::optional<Lease> take_lease(const std::string& node, Duration length, Instant asker_clock);
+  // Prolongs the lease of that epoch. False: there is a newer one.
+  bool renew_lease(std::int64_t epoch, Duration length);
   // How many commits were applied: unchanged means that nothing else has changed either.
   std::uint64_t commits() const { return commits_; }
 
@@ -68,14 +85,20 @@ class MemoryDisk {
   std::set<RunId> gone_;
   std::map<RunId, std::vector<RecordRow>> records_;
   std::map<std::pair<std::string, std::string>, StartKey> start_keys_;
-  NodeRow node_;                     // the heartbeat is an earlier process's
+  NodeRow node_;  // the heartbeat is an earlier process's
   std::optional<Instant> heartbeat_;  // the newest
   std::uint64_t commits_ = 0;
+  Instant clock_{};
+  Lease lease_;
 };
 
 std::shared_ptr<MemoryDisk> make_memory_disk();
 
 // Opening counts the epoch up, as a process start does.
 std::unique_ptr<Store> open_memory(std::shared_ptr<MemoryDisk> disk);
+// For a node that was granted this epoch. As soon as there is a newer one every commit is `unavailable`, named `fenced`, and
+// writes nothing: of two nodes that both think they may write, one can. The epoch is compared in the commit itself, so that
+// it does not matter how long the commit was on its way.
+std::unique_ptr<Store> open_memory(std::shared_ptr<MemoryDisk> disk, std::int64_t epoch);
 
 }  // namespace pawl::store

@@ -18,6 +18,7 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreContract, MemoryHome);
 
 namespace {
 
+using namespace std::chrono_literals;
 using contract::a_record;
 using contract::a_run;
 using contract::adds;
@@ -67,6 +68,33 @@ TEST(MemoryStore, AfterAnUnknownOutcomeNothingIsCommittedUntilItIsOpenedAgain) {
   }
 }
 
+TEST(MemoryStore, ALeaseIsGrantedWhenTheOneBeforeIsOverByTheDisksOwnClock) {
+  const auto disk = make_memory_disk();
+  disk->set_clock(contract::day_one);
+  ASSERT_TRUE(disk->take_lease("a", 10s, contract::day_one));
+  EXPECT_FALSE(disk->take_lease("b", 10s, contract::day_one + 1h)) << "the clock of who asks does not count";
+  disk->set_clock(contract::day_one + 6s);
+  EXPECT_TRUE(disk->renew_lease(1, 10s));
+  disk->set_clock(contract::day_one + 15s);
+  EXPECT_FALSE(disk->take_lease("b", 10s, contract::day_one));
+  disk->set_clock(contract::day_one + 16s);
+  EXPECT_EQ(disk->take_lease("b", 10s, contract::day_one)->epoch, 2);
+  EXPECT_FALSE(disk->renew_lease(1, 10s));
+}
+
+TEST(MemoryStore, ACommitOfAnEpochThatIsOverWritesNothing) {
+  const auto disk = make_memory_disk();
+  const auto first = disk->take_lease("a", 0s, Instant{});
+  const auto old = open_memory(disk, first->epoch);
+  EXPECT_TRUE(commit(*old, adds(a_run(1))));
+  const auto second = disk->take_lease("b", 10s, Instant{});
+  const auto refused = commit(*old, adds(a_run(2)));
+  EXPECT_EQ(refused.error().code, Code::unavailable);
+  EXPECT_EQ(refused.error().name, "fenced");
+  EXPECT_FALSE(disk->runs().contains(run_id(2)));
+  EXPECT_TRUE(commit(*open_memory(disk, second->epoch), adds(a_run(2))));
+}
+
 TEST(MemoryStore, ReadsFailAsOftenAsTheyAreTold) {
   const auto disk = make_memory_disk();
   const auto store = open_memory(disk);
@@ -74,6 +102,10 @@ TEST(MemoryStore, ReadsFailAsOftenAsTheyAreTold) {
   disk->faults().failing_reads = 2;
   EXPECT_EQ((*reader)->run(run_id(1)).error().code, Code::unavailable);
   EXPECT_EQ((*reader)->open_runs([](contract::RunRow&&) { return true; }).error().code, Code::unavailable);
+  EXPECT_TRUE((*reader)->run(run_id(1)));
+  disk->faults() = {.good_reads = 1, .failing_reads = 1};
+  EXPECT_TRUE((*reader)->run(run_id(1)));
+  EXPECT_FALSE((*reader)->run(run_id(1)));
   EXPECT_TRUE((*reader)->run(run_id(1)));
 }
 
