@@ -567,18 +567,19 @@ class Parser {
     check_steps(words_[minutes + 3], month_bounds, "year");
     if (!quartz_) return;
     const Word weekdays = words_[5];
-    // Digits that are weekdays, and not a count behind # or /.
+    // Numbers that are weekdays, and not a count behind # or /.
     std::string named;
-    bool digits = false, counts = false;
-    for (const char c : of(weekdays)) {
-      const bool digit = is_digit(c);
-      if (digit && !counts) {
-        named += weekday_names[static_cast<std::size_t>((c - '1') % 7)];
-        digits = true;
+    bool digits = false;
+    for (at_ = weekdays.begin, end_ = weekdays.end; at_ < end_;) {
+      const bool counts = !named.empty() && (named.back() == '#' || named.back() == '/');
+      if (!is_digit(text_[at_])) {
+        named += upper(text_[at_++]);
+      } else if (const int number = digits_value(); counts) {
+        named += std::to_string(number);
       } else {
-        named += upper(c);
+        named += weekday_names[static_cast<std::size_t>(number - 1)];
+        digits = true;
       }
-      counts = c == '#' || c == '/' || (counts && digit);
     }
     if (digits)
       cron_.warnings_.push_back(at(Field::day_of_week, weekdays.begin,

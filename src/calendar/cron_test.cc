@@ -231,6 +231,7 @@ TEST(Cron, WarnsOfADigitForAWeekdayWhereOneIsSunday) {
   EXPECT_NE(warned("0 0 8 ? * 6#3").find("write FRI#3"), std::string::npos);
   EXPECT_NE(warned("0 0 8 ? * 6L").find("write FRIL"), std::string::npos);
   EXPECT_NE(warned("0 0 8 ? * 1,3/2").find("write SUN,TUE/2"), std::string::npos);
+  EXPECT_NE(warned("0 0 8 ? * 07-3/02").find("write SAT-TUE/2"), std::string::npos);
   EXPECT_EQ(cron("0 0 8 ? * 2-6").warnings()[0].position, 11);
   for (const char* text : {"0 0 8 ? * MON-FRI", "0 0 8 ? * FRI#3", "0 0 8 ? * */2", "0 8 * * 1-5", "0 0 8 * * ?"})
     EXPECT_EQ(warned(text), "") << text;

@@ -12,7 +12,6 @@ namespace {
 using std::chrono::days;
 using std::chrono::local_days;
 
-constexpr seconds day_length = days(1);
 // No two offsets of a zone are farther apart.
 constexpr seconds apart = std::chrono::hours(52);
 
@@ -232,6 +231,7 @@ std::optional<sys_seconds> Slots::next_fixed(sys_seconds from) const {
   if (!wall) return moved;
   const Stretch& there = zone_->first_to_show(*wall);
   if (*wall < there.opens()) {
+    if (moved) return moved;  // that gap is a later one
     moved = there.begin + seconds(bit_from(cron_.seconds(), 0));
     wall = next_match(cron_, there.opens());
     if (!wall || *wall >= there.closes()) return moved;

@@ -53,6 +53,9 @@ TEST(Slots, OfATimeThatDoesNotExistAreAtTheFirstMinuteAfterTheGap) {
   // Seconds are kept.
   EXPECT_EQ(following(slots("10,50 30 2 * * ?", "Europe/Berlin"), "2026-03-28T12:00:00Z", 3),
             (Times{"2026-03-29T01:00:10", "2026-03-29T01:00:50", "2026-03-30T00:30:10"}));
+  // Also where the next time that matches lies in the gap of another year.
+  EXPECT_EQ(following(slots("10,50 30 2 ? 3 SUNL", "Europe/Berlin"), "2026-03-01T00:00:00Z", 3),
+            (Times{"2026-03-29T01:00:10", "2026-03-29T01:00:50", "2027-03-28T01:00:10"}));
 }
 
 TEST(Slots, OfATimeThatIsShownTwiceAreAtTheFirst) {
