@@ -228,7 +228,7 @@ def power():
 def fuzz():
     """The kept inputs once, and a few seconds of new ones."""
     counts = Counts()
-    for target in ("definition", "expression"):
+    for target in ("cron", "definition", "expression"):
         counts.check(f"fuzz {target}", run([sys.executable, "fuzz/run.py", target, str(FUZZ_SECONDS)]))
     return counts
 
@@ -266,6 +266,7 @@ STAGES = {
     "sim": simulator,
     "power": power,
     "schema": lambda: python_stage("tests/schema"),
+    "cron": lambda: python_stage("tests/cron"),
     "e2e": lambda: python_stage("tests/e2e"),
     "demo": demo,
     "instructions": instruction_counts,
