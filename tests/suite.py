@@ -225,6 +225,15 @@ def power():
     return counts
 
 
+def cron():
+    """Fire times against those of the second implementation."""
+    if not build("release", "pawl_cron_oracle"):
+        counts = Counts()
+        counts.failed.append("build of pawl_cron_oracle (release)")
+        return counts
+    return python_stage("tests/cron")
+
+
 def fuzz():
     """The kept inputs once, and a few seconds of new ones."""
     counts = Counts()
@@ -266,7 +275,7 @@ STAGES = {
     "sim": simulator,
     "power": power,
     "schema": lambda: python_stage("tests/schema"),
-    "cron": lambda: python_stage("tests/cron"),
+    "cron": cron,
     "e2e": lambda: python_stage("tests/e2e"),
     "demo": demo,
     "instructions": instruction_counts,
