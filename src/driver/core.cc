@@ -505,6 +505,8 @@ void Core::committed(Batch batch) {
     if (found->second.is_cut_off) {
       forget(*item.run);
     } else if (is_final(state.attempt.status)) {
+      // Without such tasks in its newest version there is hardly ever anything to discard.
+      if (state.attempt.status == RunStatus::success && state.plan->has_processes) runner_.discard(*item.run);
       set_due(*item.run, std::nullopt);
       forget(*item.run);
     } else if (state.in_flight.empty() && state.limited.empty() && !limits_.wants_probation.contains(*item.run)) {

@@ -90,6 +90,38 @@ TEST(Core, ATimerWhoseRunCannotBeReadIsLookedAtAgain) {
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 
+TEST(Core, TheFolderOfARunIsDiscardedOnceItsSuccessIsDurableAndNoSooner) {
+  const auto disk = store::make_memory_disk();
+  Node node(disk);
+  std::vector<RunId> discarded;
+  node.runner.on_discard = [&](RunId run) { discarded.push_back(run); };
+  for (const std::string name : {"ends", "fails", "calls"}) {
+    const std::string task = name == "calls" ? "http: {url: 'http://127.0.0.1:1/'}" : "run: x";
+    const std::string yaml = "name: " + name + "\njobs: {j: {tasks: [{" + task + "}]}}";
+    auto parsed = definition::parse(yaml);
+    ASSERT_TRUE(parsed);
+    node.core.push(WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), yaml, {}, {}});
+    node.core.push(RunRequested{name, json::object{}, {}, {}});
+  }
+  node.turn(noon);
+  std::optional<RunId> good;
+  const auto running = node.runner.running();
+  ASSERT_EQ(running.size(), 3U);
+  for (const auto& [key, command] : running) {
+    Outcome outcome;
+    outcome.process = ProcessExit{.exit_code = command.workflow == "fails" ? 1 : 0};
+    if (command.workflow == "calls") outcome.reply = HttpReply{.status = 200};
+    if (command.workflow == "ends") good = std::get<0>(key);
+    node.core.push(TaskFinished{std::get<0>(key), std::get<1>(key), std::get<2>(key), outcome});
+  }
+  disk->faults().next_commit = store::CommitFault::overloaded;
+  node.turn(noon);
+  EXPECT_TRUE(discarded.empty());
+  disk->faults() = {};
+  node.turn(*node.core.next_due());
+  EXPECT_EQ(discarded, std::vector<RunId>{*good});
+}
+
 TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
   const auto disk = store::make_memory_disk();
   Node node(disk);
