@@ -7,8 +7,9 @@
 //   One with fixed times fires once for every matching time. One that is shown twice fires the first time. One that does not
 //   exist moves to the first minute after the gap, and keeps its seconds; however many move, that minute fires once.
 //
-// Cost: next() and previous() a few hundred nanoseconds as a rule, at most some twenty microseconds (a matching day that is
-// centuries away); count() a few nanoseconds a month between, however many slots there are.
+// Cost: next() and previous() a hundred nanoseconds as a rule, a microsecond where the next matching day is centuries away,
+// some fifty microseconds where every match of two centuries lies in a gap; count() some ten nanoseconds for each month
+// between, however many slots there are.
 // Immutable: any number of threads may ask one.
 #pragma once
 
@@ -40,7 +41,7 @@ class Slots {
   // What the clock's changes did to a slot.
   enum class Shift : std::uint8_t {
     none,
-    moved,  // the time asked for does not exist; this is the first instant after it
+    moved,  // the time asked for does not exist; this is in the first minute after it
     first_of_two,  // the wall clock shows this time twice, and this is the first
     second_of_two,  // the second
   };

@@ -96,7 +96,9 @@ TEST(Slots, AreFoundHoweverFarAwayAndNeverSlowly) {
   EXPECT_EQ(slots("0 0 30 2 *").count(at("1970-01-01T00:00:00Z"), at("2199-12-31T00:00:00Z")), 0);
   // A leap day on a Monday, by way of its number in the month.
   EXPECT_EQ(slots("0 0 0 ? 2 MON#5").next(at("2026-01-01T00:00:00Z")), at("2044-02-29T00:00:00Z"));
-  // An interval that lies in a gap and nowhere else.
+  // An interval that lies in gaps and nowhere else.
+  EXPECT_EQ(slots("0 30 2/22 ? 3 SUNL", "Europe/Berlin").next(at("2026-01-01T00:00:00Z")), std::nullopt);
+  EXPECT_EQ(slots("0 30 2/22 ? 3 SUNL", "Europe/Berlin").count(at("2026-01-01T00:00:00Z"), Instant::max()), 0);
   EXPECT_EQ(slots("0 30 2/22 29 3 ? 2026", "Europe/Berlin").next(at("2026-01-01T00:00:00Z")), std::nullopt);
   EXPECT_EQ(slots("0 30 2/22 29 3 ? 2026", "Europe/Berlin").previous(at("2030-01-01T00:00:00Z")), std::nullopt);
 }
