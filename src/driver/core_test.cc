@@ -144,6 +144,55 @@ TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 
+// Two runs that were in flight when the server died, twice: one may work, the other waits for its turn.
+std::unique_ptr<Node> node_with_a_run_on_probation(const std::shared_ptr<store::MemoryDisk>& disk) {
+  constexpr std::string_view yaml = "name: w\njobs: {j: {tasks: [{id: t, run: x}]}}";
+  auto parsed = definition::parse(yaml);
+  {
+    Node node(disk);
+    node.core.push(
+        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+    for (int i = 0; i < 2; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
+    node.turn(noon);
+  }
+  Node(disk).turn(noon + 1s);
+  auto node = std::make_unique<Node>(disk);
+  node->turn(noon + 2s);
+  EXPECT_TRUE(node->runner.running().empty());
+  node->turn(noon + 4s);
+  EXPECT_EQ(node->runner.running().size(), 1U);
+  return node;
+}
+
+// A late result of the run that changes nothing, decided in a commit that fails: of the heartbeat alone.
+void drop_a_late_result(Node& node, store::MemoryDisk& disk, RunId run) {
+  node.core.push(TaskFinished{run, {0, 0}, 1, {}});
+  disk.faults().next_commit = store::CommitFault::overloaded;
+  EXPECT_EQ(node.turn(noon + 60s), 0U);
+  node.turn(noon + 62s);
+}
+
+TEST(Core, AFailedCommitLetsNoSecondRunOutOfProbation) {
+  const auto disk = store::make_memory_disk();
+  const auto node = node_with_a_run_on_probation(disk);
+  drop_a_late_result(*node, *disk, std::get<0>(node->runner.running().begin()->first));
+  node->turn(noon + 64s);
+  EXPECT_EQ(node->runner.running().size(), 1U);
+}
+
+TEST(Core, ARunThatWaitsForItsTurnGetsItAlsoAfterAFailedCommit) {
+  const auto disk = store::make_memory_disk();
+  const auto node = node_with_a_run_on_probation(disk);
+  const auto [first, ref, number] = node->runner.running().begin()->first;
+  for (const auto& [id, run] : disk->runs())
+    if (id != first) drop_a_late_result(*node, *disk, id);
+  node->core.push(TaskFinished{first, ref, number, {.process = ProcessExit{}}});
+  for (int i = 64; i < 67; ++i) node->turn(noon + i * 1s);
+  EXPECT_EQ(disk->runs().at(first).status, RunStatus::success);
+  ASSERT_EQ(disk->open_runs().size(), 1U);
+  EXPECT_EQ(disk->runs().at(*disk->open_runs().begin()).status, RunStatus::running);
+}
+
 TEST(Core, APersonWhoAsksForWhatCannotBeReadIsTold) {
   const auto disk = disk_with_a_waiting_run();
   Node node(disk);
