@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/fuzz"
-TARGETS = ("definition", "expression")
+TARGETS = ("cron", "definition", "expression")
 SECONDS = 25
 LONGEST = 16384  # bytes of an input; the unit tests try a mebibyte
 

@@ -1,7 +1,9 @@
-"""Seeds of the fuzz targets, from what the repository has anyway: seeds.py FOLDER makes FOLDER/definition and
-FOLDER/expression. The examples, the tables of wrong and odd files, and the expressions in them and in the docs."""
+"""Seeds of the fuzz targets, from what the repository has anyway: seeds.py FOLDER makes FOLDER/cron, FOLDER/definition and
+FOLDER/expression. The examples, the tables of wrong and odd files, the expressions in them and in the docs, and those of
+tests/cron."""
 
 import hashlib
+import json
 import pathlib
 import re
 import sys
@@ -31,6 +33,15 @@ def expressions(files):
         yield '\3{"a": ["${{ ' + span.replace("\\", "\\\\").replace('"', '\\"') + ' }}"]}'
 
 
+def crons():
+    """A part of the vectors, and all that has words."""
+    for name in ("quartz", "unix", "dst", "invalid"):
+        for line in (ROOT / f"tests/cron/{name}.jsonl").read_text().splitlines()[::10]:
+            yield json.loads(line)["cron"]
+    for paragraph in (ROOT / "tests/cron/words.txt").read_text().split("\n\n")[1:]:
+        yield paragraph.strip().split("\n")[0]
+
+
 def write(folder, texts):
     folder.mkdir(parents=True, exist_ok=True)
     for text in texts:
@@ -41,6 +52,7 @@ def write(folder, texts):
 def main():
     out = pathlib.Path(sys.argv[1])
     files = list(workflow_files())
+    write(out / "cron", crons())
     write(out / "definition", files)
     write(out / "expression", expressions(files))
 

@@ -227,10 +227,19 @@ def power():
     return counts
 
 
+def cron():
+    """Fire times against those of the second implementation."""
+    if not build("release", "pawl_cron_oracle"):
+        counts = Counts()
+        counts.failed.append("build of pawl_cron_oracle (release)")
+        return counts
+    return python_stage("tests/cron")
+
+
 def fuzz():
     """The kept inputs once, and a few seconds of new ones."""
     counts = Counts()
-    for target in ("definition", "expression"):
+    for target in ("cron", "definition", "expression"):
         counts.check(f"fuzz {target}", run([sys.executable, "fuzz/run.py", target, str(FUZZ_SECONDS)]))
     return counts
 
@@ -285,6 +294,7 @@ STAGES = {
     "sim": simulator,
     "power": power,
     "schema": lambda: python_stage("tests/schema"),
+    "cron": cron,
     "e2e": lambda: python_stage("tests/e2e"),
     "kill": kill,
     "demo": demo,

@@ -206,6 +206,19 @@ class CommandLine {
         ->type_name("FILE|DIR");
     add("schema", "Print the JSON Schema of definitions, for editors", [this] { return cli::schema(console_); });
 
+    CLI::App* const cron = add("cron", "Explain a cron expression and print its next fire times",
+                               [this] { return cli::cron(console_, common_, cron_); });
+    cron->add_option("EXPR", cron_.expression, "The expression, in quotes")->required()->type_name("");
+    cron->add_option("--tz", cron_.timezone, "Time zone, such as Asia/Seoul (the machine's)")->type_name("ZONE");
+    cron->add_option("--after", cron_.after, "Fire times after T, Unix seconds or RFC 3339 (now)")->type_name("T");
+    cron->add_option("-n,--count", cron_.count, "So many fire times")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000}));
+    cron->add_option("--lang", cron_.language, "Language of the explanation: en or ko (by LANG)")
+        ->type_name("en|ko")
+        ->check(CLI::IsMember({"en", "ko"}));
+
     CLI::App* const doctor = add("doctor", "Look whether a server could run here",
                                  [this] { return cli::doctor(console_, common_, doctor_, hooks_); });
     doctor->add_option("--listen", doctor_.listen, "Address that it would listen on")
@@ -337,6 +350,7 @@ class CommandLine {
   RunOptions run_;
   ServeOptions serve_;
   DoctorOptions doctor_;
+  CronOptions cron_;
   std::string stop_timeout_ = "30s", log_format_ = "text", fence_ = "on";
   std::vector<std::string> files_;
   StartOptions start_;

@@ -64,6 +64,9 @@ Outcome<Json> read_outputs(const std::vector<std::string>& texts);
 // Whether a server could run here with this folder, line by line; failed if something would keep it from it.
 Outcome<int> doctor(Console& console, const Common& common, const DoctorOptions& options, const Hooks& hooks);
 
+// What an expression means and when it fires next: cron.cc.
+Outcome<int> cron(Console& console, const Common& common, const CronOptions& options);
+
 // As cli::run(), printing to `console`.
 int run_on(Console& console, const std::vector<std::string>& arguments, const Hooks& hooks);
 

@@ -71,6 +71,14 @@ struct DoctorOptions {
   std::string run_as;  // user that tasks are to run as
 };
 
+struct CronOptions {
+  std::vector<std::string> expression;  // one, unless the quotes were forgotten
+  std::string timezone;                 // empty: the machine's
+  std::string after;                    // T; empty: now
+  std::int64_t count = 10;
+  std::string language;  // en or ko; empty: the environment's
+};
+
 // What a person asks of a run, or of all that a filter means.
 struct ActOptions {
   enum class Kind : std::uint8_t { cancel, resume, rerun, approve, reject, release };

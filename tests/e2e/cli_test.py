@@ -90,6 +90,19 @@ class CommandLine(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertTrue(json.loads(done.stdout))
 
+    def test_cron_needs_no_server_and_no_data_folder(self):
+        done = cli("cron", "--json", "--tz", "Asia/Seoul", "--after", "1795392000", "-n", "2", "0 8 * * 1-5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), {"cron": "0 8 * * 1-5", "tz": "Asia/Seoul",
+                                                   "description": "At 08:00, Monday to Friday",
+                                                   "next": [1795474800, 1795561200]})
+        done = cli("cron", "--json", "")
+        self.assertEqual((done.returncode, sorted(json.loads(done.stdout)["error"])),
+                         (1, ["code", "field", "message", "position"]))
+        for zone, name in (("Asia/Seoul", "Asia/Seoul"), (":Europe/Berlin", "Europe/Berlin"), ("", "UTC")):
+            done = cli("cron", "--json", "@daily", environment={"TZ": zone})
+            self.assertEqual(json.loads(done.stdout)["tz"], name)
+
     def test_help_and_version(self):
         self.assertIn("serve", self.good("--help"))
         self.assertRegex(self.good("--version"), r"\d+\.\d+")
