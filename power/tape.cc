@@ -162,9 +162,10 @@ Recorder& recorder() {
 
 }  // namespace
 
-void start_tape(const std::string& folder, FileCalls* below) {
+FileCalls& start_tape(const std::string& folder, FileCalls* below) {
   recorder().start(folder, below);
   watch_files(&recorder());
+  return recorder();
 }
 std::size_t tape_length() { return recorder().length(); }
 Tape stop_tape() {

@@ -40,7 +40,8 @@ struct Tape {
 };
 
 // One recording at a time. The folder exists and is empty. `below` is asked before the kernel.
-void start_tape(const std::string& folder, FileCalls* below = nullptr);
+// Returns who records: somebody else may be put above it.
+FileCalls& start_tape(const std::string& folder, FileCalls* below = nullptr);
 std::size_t tape_length();  // so far
 Tape stop_tape();
 
