@@ -11,8 +11,25 @@
 namespace pawl::sim {
 namespace {
 
-std::string_view token_of(const TaskRun& task) {
-  return task.outputs ? find_string(*task.outputs, "token") : std::string_view{};
+// How a try ended, as its result says: the token that it brings, or its status.
+std::string end_of(const TaskFinished& result) {
+  const pawl::Outcome& outcome = result.outcome;
+  switch (outcome.end) {
+    case pawl::Outcome::End::completed: break;
+    case pawl::Outcome::End::failed: return "failed";
+    case pawl::Outcome::End::timed_out: return "timed_out";
+    case pawl::Outcome::End::stopped: return "cancelled";
+  }
+  if (outcome.process) {
+    if (outcome.process->exit_code != 0) return "failed";
+    std::string text = outcome.process->stdout_text;
+    if (text.ends_with('\n')) text.pop_back();
+    return "success " + text;
+  }
+  if (!outcome.reply || outcome.reply->status >= 300) return "failed";
+  std::string_view token;
+  if (outcome.reply->json && outcome.reply->json->is_object()) token = find_string(*outcome.reply->json, "token");
+  return fmt::format("success {}", token);
 }
 
 // `mark: 'w0@3'` of a definition.
@@ -27,7 +44,13 @@ std::string mark_of(const std::string& text) {
 Checks::Checks(std::shared_ptr<store::MemoryDisk> disk)
     : disk_(std::move(disk)),
       ledger_([this](const std::string& workflow, int version) { return plans_.get(*reader_, workflow, version); },
-              [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }) {
+              [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }),
+      requests_(
+          [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }) {
+  ledger_.watch = [this](const engine::RunState& state, const Change& change) {
+    requests_.read(state.run.id, change);
+    if (const auto* ended = std::get_if<TryEnded>(&change)) look_at_result(state, *ended);
+  };
   store_ = store::open_memory(disk_);
   auto reader = store_->reader();
   check(reader.has_value());
@@ -62,8 +85,54 @@ void Checks::task_answered(RunId id) {
     violation("race", id, "more were told that they have answered its tasks than answers are in the store");
 }
 
-void Checks::started(const StartTask& command) {
+void Checks::handed_in(const TaskFinished& result) {
+  results_[{result.run, result.attempt, result.ref, result.try_number}].insert(end_of(result));
+}
+
+// I6: what is recorded of a try is what that very try has brought.
+void Checks::look_at_result(const engine::RunState& state, const TryEnded& ended) {
+  const RunId id = state.run.id;
+  const std::string where = fmt::format("{} try {}", work_name(state, ended.ref), ended.try_number);
+  const auto given = results_.find({id, state.attempt.number, ended.ref, ended.try_number});
+  if (given == results_.end()) return violation("result", id, where + " has an end, and nobody has told of one");
+  std::string end{to_string(ended.status)};
+  if (ended.status == TryStatus::success) {
+    end += ' ';
+    if (ended.outputs) end += find_string(*ended.outputs, "token");
+  }
+  // A story's tasks hand on nothing, and what it prints is no output there.
+  if (!given->second.contains(end))
+    violation("result", id,
+              fmt::format("{} is recorded as `{}`; told was `{}`", where, end, fmt::join(given->second, "`, `")));
+}
+
+void Checks::stopped(const StopTask& command) { owed_.erase({command.run, command.ref, command.try_number}); }
+
+void Checks::acted() {
+  for (const auto& [who, promise] : std::exchange(owed_, {})) {
+    const auto& [run, ref, number] = who;
+    violation(promise, run, fmt::format("{} try {} was not told to stop", work_name(*ledger_.state(run), ref), number));
+  }
+}
+
+void Checks::commit_refused(const Error& error) {
+  violations_.push_back("store: it refuses what was decided: " + error.message);
+}
+
+void Checks::quiet(std::size_t counted) {
+  const std::size_t running = ledger_.tries_in_flight();
+  if (counted != running)
+    violations_.push_back(
+        fmt::format("limit: the server counts {} tries in flight, and there are {}", counted, running));
+  ledger_.look_at_groups();
+}
+
+void Checks::started(const StartTask& command, int beside, int slots) {
   const RunId id = command.run;
+  if (beside >= slots)
+    violation(
+        "limit", id,
+        fmt::format("{}/{} starts beside {} others; there are {} slots", command.job, command.task, beside, slots));
   const auto page = ledger_.pages().find(id);
   if (page == ledger_.pages().end())
     return violation("P3", id, fmt::format("{}/{} starts in a run that is not committed", command.job, command.task));
@@ -80,19 +149,24 @@ void Checks::started(const StartTask& command) {
     violation("P10", id, where + " has the key of other work");
   if (names_.try_emplace(name, command.idempotency_key).first->second != command.idempotency_key)
     violation("P10", id, where + " has another key than the tries before it");
-  look_at_input(command, state, where);
+  look_at_input(command, page->second, where);
   if (command.task.starts_with("poison")) look_at_poison(command, page->second, where);
 }
 
-void Checks::look_at_input(const StartTask& command, const engine::RunState& state, const std::string& where) {
+void Checks::look_at_input(const StartTask& command, const Ledger::Page& page, const std::string& where) {
   const RunId id = command.run;
+  const engine::RunState& state = page.state;
+  const auto token_of = [&](TaskRef ref) { return page.account.token(generation_name(state, ref)); };
   const auto mark = marks_.find({state.run.workflow, state.attempt.version});
-  std::string carried;
+  std::string carried, made;
   Json body;
   if (const auto* http = std::get_if<HttpInput>(&command.input)) {
     if (auto parsed = parse_json(http->body)) body = std::move(*parsed);
     if (body.is_object()) carried = find_string(body, "mark");
+    if (body.is_object()) made = find_string(body, "made");
   } else {
+    const std::string& script = std::get<ProcessInput>(command.input).script;
+    made = script.substr(script.rfind(' ') + 1);
     for (const auto& [name, value] : std::get<ProcessInput>(command.input).env) {
       if (name == "PAWL_E1") carried = value;
       if (name == "W" && mark != marks_.end() && value != mark->second)
@@ -102,15 +176,17 @@ void Checks::look_at_input(const StartTask& command, const engine::RunState& sta
     }
   }
   // P9: the definition is the one that its attempt says, and vars were resolved from it.
-  if (mark == marks_.end() || mark->second != carried)
+  if (mark == marks_.end() || mark->second.empty()) return;  // of a story
+  if (mark->second != carried)
     violation("P9", id, fmt::format("{} carries '{}', not what its version says", where, carried));
+  if (mark->second != made) violation("P9", id, fmt::format("{} is a task of '{}', not of its version", where, made));
   if (!body.is_object()) return;
 
   // P3: what it sees is the committed output of the task before it, of this run.
-  const std::string_view before = find_string(body, "before");
-  if (!before.empty()) {
-    const std::string_view committed = token_of(state.task({command.ref.job, command.ref.task - 1}));
-    if (before != committed || !before.starts_with(to_string(id)))
+  if (!find_string(body, "after").empty()) {
+    const std::string_view before = find_string(body, "before");
+    const std::string_view committed = token_of({command.ref.job, command.ref.task - 1});
+    if (before != committed || (!before.empty() && !before.starts_with(to_string(id))))
       violation("P3", id, fmt::format("{} sees '{}', committed is '{}'", where, before, committed));
   }
   // The same of all instances of a job with a matrix, in the order of its list.
@@ -118,7 +194,7 @@ void Checks::look_at_input(const StartTask& command, const engine::RunState& sta
   if (const Json* all = body.get_object().if_contains("all"); all && many != state.plan->job_index.end()) {
     json::array tokens;
     for (const int instance : state.attempt.jobs[static_cast<std::size_t>(many->second)].instances) {
-      const std::string_view token = token_of(state.task({instance, 0}));
+      const std::string_view token = token_of({instance, 0});
       if (!token.empty()) tokens.emplace_back(json::string_view(token.data(), token.size()));
     }
     json::array seen;
@@ -155,6 +231,10 @@ void Checks::committed(std::span<const Changeset> changes) {
   for (const Changeset& one : changes) {
     if (one.version) marks_[{one.version->workflow, one.version->version}] = mark_of(one.version->text);
     ledger_.read(one);
+    if (!one.record) continue;
+    if (const auto page = ledger_.find(one.record->run))
+      for (const Account::Owed& owed : page->account.take_owed())
+        owed_[{one.record->run, owed.ref, owed.try_number}] = owed.promise;
   }
   for (const Changeset& one : changes) {
     if (!one.record) continue;
@@ -162,11 +242,12 @@ void Checks::committed(std::span<const Changeset> changes) {
     const auto row = disk_->runs().find(one.record->run);
     if (!state || !state->plan || row == disk_->runs().end()) continue;
     const Run& stored = row->second;
-    if (stored.status != state->run.status || stored.attempt != state->run.attempt ||
-        stored.waits_for != state->run.waits_for || stored.due != state->run.due ||
-        stored.group_held != state->run.group_held || stored.group_since != state->run.group_since)
+    const Attempt& newest = state->attempt;
+    if (stored.status != newest.status || stored.attempt != newest.number || stored.waits_for != newest.waits_for ||
+        stored.due != newest.due || stored.group_held != state->run.group_held ||
+        stored.group_since != state->run.group_since)
       violation("P12", one.record->run,
-                fmt::format("its row says {}, its records {}", to_string(stored.status), to_string(state->run.status)));
+                fmt::format("its row says {}, its records {}", to_string(stored.status), to_string(newest.status)));
   }
 }
 
@@ -179,6 +260,8 @@ void Checks::compare(const engine::RunState& live) {
 }
 
 void Checks::crashed() {
+  owed_.clear();
+  ledger_.crashed();
   for (const RunId id : answered_)
     if (!disk_->runs().contains(id)) violation("P1", id, "was answered and did not survive a crash");
 }

@@ -13,7 +13,9 @@
 #include "driver/plan_cache.h"
 #include "engine/state.h"
 #include "model/command.h"
+#include "model/event.h"
 #include "sim/ledger.h"
+#include "sim/requests.h"
 #include "store/memory/memory_store.h"
 
 namespace pawl::sim {
@@ -28,15 +30,27 @@ class Checks {
   void cancel_answered(RunId id);
   void resume_answered(RunId id);  // or rerun
   void task_answered(RunId id);  // approved, rejected, released
-  // A try starts outside. Call before anything else happens.
-  void started(const StartTask& command);
+  // A try starts outside, beside so many of its kind, for which there are so many slots. Call before anything else
+  // happens.
+  void started(const StartTask& command, int beside, int slots);
+  // A try is told to stop.
+  void stopped(const StopTask& command);
+  // The result of a try is handed in, perhaps not for the first time.
+  void handed_in(const TaskFinished& result);
+  Requests& requests() { return requests_; }
   // A commit was applied.
   void committed(std::span<const Changeset> changes);
+  // … and what it justifies has left.
+  void acted();
+  // The store has refused what was decided, and no fault was drawn.
+  void commit_refused(const Error& error);
+  // Nothing is under way. `counted`: tries in flight as the server has it.
+  void quiet(std::size_t counted);
   // The engine's own state of a run with nothing of it undecided.
   void compare(const engine::RunState& live);
   // The server died, or was asked to stop.
   void crashed();
-  // Faults are over and nothing is left to do.
+  // Faults are over, and nothing is left to do.
   void at_rest();
   // … or it goes on for ever.
   void never_at_rest() { violations_.push_back("P5: faults are over, and it does not come to rest"); }
@@ -51,7 +65,8 @@ class Checks {
     int resumes = 0, answers = 0;  // that persons were told of
   };
   void violation(std::string_view promise, RunId run, const std::string& what);
-  void look_at_input(const StartTask& command, const engine::RunState& state, const std::string& where);
+  void look_at_input(const StartTask& command, const Ledger::Page& page, const std::string& where);
+  void look_at_result(const engine::RunState& state, const TryEnded& ended);
   void look_at_poison(const StartTask& command, const Ledger::Page& page, const std::string& where);
 
   std::shared_ptr<store::MemoryDisk> disk_;
@@ -59,9 +74,12 @@ class Checks {
   std::unique_ptr<store::Reader> reader_;
   driver::PlanCache plans_;
   Ledger ledger_;
+  Requests requests_;
   std::map<std::pair<std::string, int>, std::string> marks_;  // texts that the tasks of a version carry
   std::map<RunId, Seen> runs_;
   std::set<RunId> answered_;
+  std::map<std::tuple<RunId, int, TaskRef, int>, std::set<std::string>> results_;  // by run, attempt, task and try
+  std::map<std::tuple<RunId, TaskRef, int>, std::string_view> owed_;  // who is to be told to stop, and by which promise
   std::map<std::string, std::string> keys_;  // whose work a key names …
   std::map<std::string, std::string> names_;  // … and the key of that work
   std::vector<std::string> violations_;

@@ -183,7 +183,7 @@ class Play {
       } else {
         finished.outcome.process = ProcessExit{.exit_code = fails ? 3 : 0, .outputs = json::object{}};
       }
-      machine_.core().push(std::move(finished));
+      machine_.hand_in(std::move(finished));
       return true;
     }
     return false;

@@ -12,10 +12,6 @@ std::size_t at_index(int position) { return static_cast<std::size_t>(position); 
 
 bool asks_cleanup(const engine::Condition& condition) { return condition.asks_cleanup; }
 
-std::string generation_name(const engine::RunState& state, TaskRef ref) {
-  return fmt::format("{}#{}", work_name(state, ref), state.task(ref).generation);
-}
-
 bool is_wait(const engine::RunState& state, TaskRef ref) {
   return std::holds_alternative<WaitAction>(state.plan_of(ref).task->action);
 }
@@ -42,10 +38,6 @@ std::vector<std::string> instance_names(const engine::RunState& state, int job) 
 
 }  // namespace
 
-std::string work_name(const engine::RunState& state, TaskRef ref) {
-  return state.job_name(ref.job) + "/" + state.plan_of(ref).task->id;
-}
-
 bool all_final(const Attempt& attempt) {
   bool open = false;
   each_task(attempt, [&](TaskRef ref) {
@@ -59,6 +51,11 @@ bool all_final(const Attempt& attempt) {
 const engine::RunState* Ledger::state(RunId id) const {
   const auto found = pages_.find(id);
   return found == pages_.end() ? nullptr : &found->second.state;
+}
+
+Ledger::Page* Ledger::find(RunId id) {
+  const auto found = pages_.find(id);
+  return found == pages_.end() ? nullptr : &found->second;
 }
 
 void Ledger::violation(std::string_view promise, const Page& page, const std::string& what) {
@@ -78,6 +75,8 @@ void Ledger::read(const Changeset& changes) {
     return violation("P12", page, fmt::format("record {} follows record {}", row.seq, page.state.seq));
   const auto decoded = engine::decode(row.body);
   if (!decoded) return violation("P12", page, "a record cannot be read: " + decoded.error().message);
+  const auto say = [&](std::string_view promise, const std::string& what) { violation(promise, page, what); };
+  const bool was_suspect = page.account.is_suspect();
   for (const Change& change : *decoded) {
     std::shared_ptr<const engine::Plan> plan;
     if (const auto* started = std::get_if<AttemptStarted>(&change)) {
@@ -85,14 +84,19 @@ void Ledger::read(const Changeset& changes) {
       if (!found) return violation("P9", page, "its version is not in the store: " + found.error().message);
       plan = std::move(*found);
     }
+    watch(page.state, change);
     look_before(page, change, row.at);
+    page.account.before(page.state, change, row.at, say);
     const Attempt before = std::holds_alternative<AttemptStarted>(change) ? page.state.attempt : Attempt{};
     if (const auto applied = engine::apply(page.state, change, row.at, plan); !applied)
       return violation("P12", page, "its records do not fold: " + applied.error().message);
     if (const auto* started = std::get_if<AttemptStarted>(&change); started && started->attempt > 1)
       compare_generations(page, before, *started);
     look_after(page, change);
+    page.account.after(page.state, change, row.at, say);
   }
+  page.account.end_of_record(page.state, say);
+  if (!was_suspect && page.account.is_suspect()) look_for_suspects(page);
   engine::settle_row(page.state, row.at);
   page.state.seq = row.seq;
   page.state.last_at = row.at;
@@ -245,6 +249,12 @@ void Ledger::attempt_began(Page& page, const AttemptStarted& change) {
       if (state.attempt.jobs[at_index(instance)].status == WorkStatus::failed)
         page.failed_matrices.insert(static_cast<int>(j));
   if (change.who.trigger == Trigger::recovery) {
+    each_task(state.attempt, [&](TaskRef ref) {
+      const auto due = page.due.find(work_name(state, ref));
+      if (is_wait(state, ref) && state.task(ref).status == WorkStatus::waiting && due != page.due.end() &&
+          state.task(ref).due != due->second)
+        violation("wait", page, work_name(state, ref) + " has another due time after a crash");
+    });
     for (const auto& [job, list] : page.lists)
       if (instance_names(state, state.plan->job_index.at(job)) != list)
         violation("matrix", page, "the list of " + job + " has changed by a recovery");
@@ -325,6 +335,36 @@ void Ledger::note_group(const Page& page) {
               fmt::format("{} runs are in group '{}', which takes {}", group.holders.size(), run.group, most));
   if (!group.queue.empty() && *group.queue.begin() < place)
     violation("group", page, "takes the place of one that asked before it in group " + run.group);
+}
+
+// P6: of runs that may be what kills the server one works at a time.
+void Ledger::look_for_suspects(const Page& page) {
+  for (const auto& [id, other] : pages_)
+    if (&other != &page && other.account.is_suspect())
+      violation("P6", page, "works beside " + to_string(id) + "; both were cut off several times in a row");
+}
+
+void Ledger::crashed() {
+  for (auto& [id, page] : pages_) page.account.crashed();
+}
+
+std::size_t Ledger::tries_in_flight() const {
+  std::size_t count = 0;
+  for (const auto& [id, page] : pages_) count += page.state.in_flight.size();
+  return count;
+}
+
+void Ledger::look_at_groups() {
+  for (const auto& [name, group] : groups_) {
+    if (group.queue.empty()) continue;
+    const Page& first = pages_.at(std::get<RunId>(*group.queue.begin()));
+    if (static_cast<int>(group.holders.size()) < first.state.run.group_limit)
+      violation("group", first, "waits for a place in group " + name + ", and one is free");
+    if (!first.state.run.group_cancels) continue;
+    for (const auto& [holder, limit] : group.holders)
+      if (pages_.at(holder).account.stopped() == Stopped::no)
+        violation("group", pages_.at(holder), "was not cancelled for one that wants its place in group " + name);
+  }
 }
 
 }  // namespace pawl::sim

@@ -14,11 +14,10 @@
 #include "engine/fold.h"
 #include "engine/state.h"
 #include "model/changeset.h"
+#include "sim/account.h"
 
 namespace pawl::sim {
 
-// `job/task` or `job[key]/task`: the name that stays when positions change with the version.
-std::string work_name(const engine::RunState& state, TaskRef ref);
 // Whether nothing is open in it; instances that stand in no list are not there.
 bool all_final(const Attempt& attempt);
 
@@ -29,8 +28,16 @@ class Ledger {
   using Plans = std::function<Result<std::shared_ptr<const engine::Plan>>(const std::string& workflow, int version)>;
   Ledger(Plans plans, Report report) : plans_(std::move(plans)), report_(std::move(report)) {}
 
+  // Called with each change before it is applied.
+  std::function<void(const engine::RunState&, const Change&)> watch = [](const auto&, const auto&) {};
+
   // What one decision has committed.
   void read(const Changeset& changes);
+  // The server died.
+  void crashed();
+  // Nothing is under way: whoever could have a place in a group has it, and who is to give one back was told.
+  void look_at_groups();
+  std::size_t tries_in_flight() const;
 
   struct Page {
     engine::RunState state;  // as the committed records tell it, earlier attempts kept
@@ -50,9 +57,11 @@ class Ledger {
     std::set<int> failed_matrices;  // jobs of which an instance has failed in this attempt
     std::map<std::string, std::vector<std::string>> lists;  // instances of jobs with a matrix, while they must stay
     std::map<int, std::string> ended;  // attempts that have an end, as described then
+    Account account;
   };
   const std::map<RunId, Page>& pages() const { return pages_; }
   const engine::RunState* state(RunId id) const;
+  Page* find(RunId id);
 
  private:
   void look_before(Page& page, const Change& change, Instant at);
@@ -62,6 +71,7 @@ class Ledger {
   void task_ends(Page& page, const TaskEnded& change, Instant at);
   void compare_generations(Page& page, const Attempt& before, const AttemptStarted& change);
   void note_group(const Page& page);
+  void look_for_suspects(const Page& page);
   void violation(std::string_view promise, const Page& page, const std::string& what);
 
   struct Group {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "definition/definition.h"
 
@@ -11,10 +13,18 @@ Machine::Machine(const Options& options) : options_(options), rng_(options.seed)
   runner_.on_start = [this](const StartTask& command) {
     tell(
         fmt::format("start {}/{} try {} of {}", command.job, command.task, command.try_number, to_string(command.run)));
-    checks_.started(command);
+    stopped_.erase({command.run, command.ref, command.try_number});  // of other work, in another version
+    const bool is_http = std::holds_alternative<HttpInput>(command.input);
+    const auto beside = std::ranges::count_if(runner_.running(), [&](const auto& one) {
+      return std::holds_alternative<HttpInput>(one.second.input) == is_http;
+    });
+    checks_.started(command, static_cast<int>(beside), is_http ? options_.http_slots : options_.process_slots);
     if (command.task.starts_with("poison")) poisoned_ = true;
   };
-  runner_.on_stop = [this](const StopTask& stop) { stopped_.insert({stop.run, stop.ref, stop.try_number}); };
+  runner_.on_stop = [this](const StopTask& stop) {
+    checks_.stopped(stop);
+    stopped_.insert({stop.run, stop.ref, stop.try_number});
+  };
   boot();
 }
 
@@ -56,11 +66,12 @@ void Machine::turn(std::size_t most, bool overlap) {
     if (overlap) return;
   }
   if (dies(Point::before_commit)) return;
-  disk_->faults().next_commit = fault();
+  const store::CommitFault drawn = disk_->faults().next_commit = fault();
   const auto result = store_->commit(under_way_->changes);
   disk_->faults() = {};
   if (!result) {
     tell(fmt::format("commit failed: {}", result.error().message));
+    if (drawn == store::CommitFault::none) checks_.commit_refused(result.error());
     std::vector<driver::Batch> batches;
     batches.push_back(std::move(*under_way_));
     batches.push_back(std::exchange(next_, {}));
@@ -78,10 +89,24 @@ void Machine::turn(std::size_t most, bool overlap) {
   driver::Batch done = std::move(*under_way_);
   under_way_.reset();
   core_->committed(std::move(done));
+  checks_.acted();
   if (poisoned_ || dies(Point::acted)) return;
   if (!next_.items.empty()) return;  // decided, and not durable yet
   for (const RunId id : std::exchange(touched_, {}))
     if (const auto* live = core_->live(id)) checks_.compare(*live);
+  look_around();
+}
+
+void Machine::look_around() {
+  if (under_way_ || draining_ || !core_->recovered() || core_->has_work(now)) return;
+  // What waits for room on the disk is owed too.
+  if (const auto due = core_->next_due(); due && *due <= now + std::chrono::seconds(1)) return;
+  checks_.quiet(core_->tries_in_flight());
+}
+
+void Machine::hand_in(TaskFinished result) {
+  checks_.handed_in(result);
+  core_->push(std::move(result));
 }
 
 void Machine::submit(const std::string& text, std::function<void(const Result<Answer>&)> told) {

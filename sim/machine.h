@@ -42,6 +42,8 @@ class Machine {
   std::optional<StartTask> take(const runner::FakeRunner::Key& key) { return runner_.take(key); }
   // Whether a person, or another instance's failure, has asked it to end; forgotten by asking.
   bool was_stopped(const runner::FakeRunner::Key& key) { return stopped_.erase(key) > 0; }
+  // The result of a try reaches the server.
+  void hand_in(TaskFinished result);
   void submit(const std::string& text, std::function<void(const Result<Answer>&)> told = {});
   void drain(bool cut_off);
 
@@ -70,6 +72,7 @@ class Machine {
     SplitMix random_;
   };
   void boot();
+  void look_around();
 
   const Options options_;
   SeededRng rng_;

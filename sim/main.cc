@@ -5,12 +5,14 @@
 #include <charconv>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/log.h"
 #include "sim/exhaustive.h"
+#include "sim/planted.h"
 #include "sim/simulator.h"
 
 namespace {
@@ -18,11 +20,15 @@ namespace {
 using pawl::sim::Options;
 using pawl::sim::Outcome;
 
+constexpr std::uint64_t seeds_played = 100;
+constexpr std::uint64_t seeds_of_a_bug = 300;
+
 struct Arguments {
-  std::uint64_t seeds = 100;
+  std::optional<std::uint64_t> seeds;
   std::uint64_t first = 1;
   int steps = 400;
   bool planted = false;
+  std::string_view bug;  // one of them; empty: all
   bool story = false;
   bool exhaustive = false;
 };
@@ -33,7 +39,9 @@ bool number(std::string_view text, std::uint64_t& value) {
 }
 
 int usage() {
-  fmt::print(stderr, "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted] [--story] [--exhaustive]\n");
+  fmt::print(
+      stderr,
+      "usage: pawl_sim [--seeds N] [--first-seed S] [--long] [--planted [list|NAME]] [--story] [--exhaustive]\n");
   return 2;
 }
 
@@ -49,13 +57,14 @@ struct Totals {
 };
 
 Totals play(const Arguments& arguments) {
+  const std::uint64_t seeds = arguments.seeds.value_or(seeds_played);
   Totals totals;
   std::mutex mutex;
   std::atomic<std::uint64_t> next{0};
   const auto work = [&] {
     for (;;) {
       const std::uint64_t i = next++;
-      if (i >= arguments.seeds) return;
+      if (i >= seeds) return;
       const Options options{.seed = arguments.first + i, .steps = arguments.steps, .story = arguments.story};
       const Outcome outcome = pawl::sim::simulate(options);
       // Every hundredth seed is played twice: the same seed must make the same history.
@@ -93,43 +102,6 @@ int play_exhaustively() {
   return violations == 0 ? 0 : 1;
 }
 
-#ifdef PAWL_PLANTED
-struct PlantedBug {
-  pawl::Planted bug;
-  std::string_view name;
-};
-constexpr PlantedBug bugs[] = {
-    {pawl::Planted::answer_before_commit, "answer before commit"},
-    {pawl::Planted::act_before_commit, "act before commit"},
-    {pawl::Planted::crowded_group, "a group that takes one too many"},
-    {pawl::Planted::impatient_wait, "a wait that forgets its due time"},
-    {pawl::Planted::forgotten_hold, "a held task that starts again"},
-    {pawl::Planted::wide_matrix, "an instance too many at once"},
-};
-
-int catch_planted() {
-  int survived = 0;
-  for (const PlantedBug& planted : bugs) {
-    pawl::active_planted = planted.bug;
-    bool caught = false;
-    for (std::uint64_t seed = 1; seed <= 300 && !caught; ++seed) {
-      const Outcome outcome = pawl::sim::simulate({.seed = seed});
-      if (outcome.violations.empty()) continue;
-      caught = true;
-      const std::string& what = outcome.violations.front();
-      fmt::print("{}: caught by seed {}, step {}: {}\n", planted.name, seed, outcome.step_of_violation,
-                 what.substr(0, what.find('\n')));
-    }
-    if (!caught) {
-      ++survived;
-      fmt::print("{}: survived 300 seeds\n", planted.name);
-    }
-  }
-  pawl::active_planted = pawl::Planted::none;
-  return survived == 0 ? 0 : 1;
-}
-#endif
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -137,13 +109,14 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--seeds" && i + 1 < argc) {
-      if (!number(argv[++i], arguments.seeds)) return usage();
+      if (!number(argv[++i], arguments.seeds.emplace())) return usage();
     } else if (word == "--first-seed" && i + 1 < argc) {
       if (!number(argv[++i], arguments.first)) return usage();
     } else if (word == "--long") {
       arguments.steps = 4'000;
     } else if (word == "--planted") {
       arguments.planted = true;
+      if (i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--")) arguments.bug = argv[++i];
     } else if (word == "--exhaustive") {
       arguments.exhaustive = true;
     } else if (word == "--story") {
@@ -154,7 +127,9 @@ int main(int argc, char** argv) {
   }
   pawl::log::configure(pawl::log::Level::off, pawl::log::Format::text);
 #ifdef PAWL_PLANTED
-  if (arguments.planted) return catch_planted();
+  if (arguments.planted && arguments.bug == "list") return pawl::sim::list_planted();
+  if (arguments.planted)
+    return pawl::sim::catch_planted(arguments.bug, arguments.first, arguments.seeds.value_or(seeds_of_a_bug));
 #else
   if (arguments.planted) {
     fmt::print(stderr, "this build has no planted bugs; ./dev sim --planted uses the one that has\n");

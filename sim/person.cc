@@ -12,9 +12,19 @@ constexpr auto words =
 
 }  // namespace
 
+Who Person::somebody(std::string_view what) {
+  return {.trigger = Trigger::api, .user = machine_.checks().requests().name(what)};
+}
+
+void Person::hear(const Who& who, const Result<Answer>& answer) {
+  if (!answer) machine_.checks().requests().refused(who.user);
+}
+
 void Person::cancel(RunId run, Told told) {
   machine_.tell("cancel " + to_string(run));
-  machine_.core().push(CancelRequested{run, {}}, [this, run, told = std::move(told)](Result<Answer> answer) {
+  const Who who = somebody("cancel");
+  machine_.core().push(CancelRequested{run, who}, [this, run, who, told = std::move(told)](Result<Answer> answer) {
+    hear(who, answer);
     if (answer) machine_.checks().cancel_answered(run);
     if (told) told(answer);
   });
@@ -23,8 +33,10 @@ void Person::cancel(RunId run, Told told) {
 void Person::resume(RunId run, bool with_current, bool force, Told told) {
   machine_.tell(
       fmt::format("resume {}{}{}", to_string(run), with_current ? " with current" : "", force ? ", by force" : ""));
-  machine_.core().push(ResumeRequested{run, with_current, force, {}, {}},
-                       [this, run, told = std::move(told)](Result<Answer> answer) {
+  const Who who = somebody("resume");
+  machine_.core().push(ResumeRequested{run, with_current, force, {}, who},
+                       [this, run, who, told = std::move(told)](Result<Answer> answer) {
+                         hear(who, answer);
                          if (answer) machine_.checks().resume_answered(run);
                          if (told) told(answer);
                        });
@@ -32,8 +44,10 @@ void Person::resume(RunId run, bool with_current, bool force, Told told) {
 
 void Person::rerun(RunId run, std::string from, Told told) {
   machine_.tell(fmt::format("rerun {} from {}", to_string(run), from));
-  machine_.core().push(RerunRequested{run, std::move(from), {}},
-                       [this, run, told = std::move(told)](Result<Answer> answer) {
+  const Who who = somebody("rerun");
+  machine_.core().push(RerunRequested{run, std::move(from), who},
+                       [this, run, who, told = std::move(told)](Result<Answer> answer) {
+                         hear(who, answer);
                          if (answer) machine_.checks().resume_answered(run);
                          if (told) told(answer);
                        });
@@ -42,10 +56,12 @@ void Person::rerun(RunId run, std::string from, Told told) {
 void Person::answer(RunId run, const std::string& work, Answered said, Json outputs, Told told) {
   machine_.tell(fmt::format("{} {} of {}", to_string(said), work, to_string(run)));
   const std::size_t slash = work.rfind('/');
-  Response response{said, Who{.trigger = Trigger::api, .user = "kim"}, "because"};
+  const Who who = somebody("answer");
+  Response response{said, who, "because"};
   machine_.core().push(
       AnswerRequested{run, work.substr(0, slash), work.substr(slash + 1), std::move(response), std::move(outputs)},
-      [this, run, told = std::move(told)](Result<Answer> answered) {
+      [this, run, who, told = std::move(told)](Result<Answer> answered) {
+        hear(who, answered);
         if (answered) machine_.checks().task_answered(run);
         if (told) told(answered);
       });

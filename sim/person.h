@@ -27,6 +27,9 @@ class Person {
   void answer(RunId run, const std::string& work, Answered said, Json outputs = nullptr, Told told = {});
 
  private:
+  // Each request is asked by somebody else, so that what became of it can be told.
+  Who somebody(std::string_view what);
+  void hear(const Who& who, const Result<Answer>& answer);
   void act_on(const Ledger::Page& page);
   std::string some_place(const engine::RunState& state);
   void say(RunId run, const std::string& work, WaitsFor asked);

@@ -12,9 +12,10 @@ class Drawing {
   explicit Drawing(SplitMix& random) : random_(random) {}
 
   std::string workflow(const std::string& name, const std::string& mark) {
+    mark_ = mark;
     text_ = fmt::format("name: {}\ninputs:\n  n: {{type: int, default: 1}}\nvars: {{mark: '{}'}}\n", name, mark);
     if (random_.chance(0.3)) text_ += "env: {W: \"${{ vars.mark }}\"}\n";
-    if (random_.chance(0.2)) text_ += "timeout: 10m\n";
+    if (random_.chance(0.2)) text_ += fmt::format("timeout: {}s\n", 20 + random_.below(600));
     if (random_.chance(0.2)) text_ += fmt::format("cleanup-timeout: {}s\n", 10 + random_.below(60));
     if (random_.chance(0.4))
       text_ += fmt::format("recover: {{max: {}, window: 5m{}}}\n", random_.below(4),
@@ -33,6 +34,11 @@ class Drawing {
   }
 
  private:
+  // The last one no longer holds in a later attempt, where nobody may ask again.
+  static std::string draw_condition(std::uint64_t which) {
+    return which < 2 ? fmt::format("    if: inputs.n > {}\n", which) : "    if: run.attempt == 1\n";
+  }
+
   void concurrency() {
     const char* group = random_.chance(0.5) ? "shared" : "\"g-${{ inputs.n }}\"";
     text_ += fmt::format("concurrency: {{group: {}, limit: {}{}}}\n", group, 1 + random_.below(2),
@@ -48,7 +54,7 @@ class Drawing {
     if (j > 0 && random_.chance(0.2))
       text_ += fmt::format("    if: {}\n", random_.chance(0.5) ? "always()" : "failure()");
     else if (random_.chance(0.15))
-      text_ += fmt::format("    if: inputs.n > {}\n", random_.below(3));
+      text_ += draw_condition(random_.below(3));
     if (random_.chance(0.2)) text_ += "    resume: job\n";
     if (random_.chance(0.1)) text_ += "    keep-going: true\n";
     if (random_.chance(0.2)) text_ += fmt::format("    env: {{J: j{}}}\n", j);
@@ -86,7 +92,7 @@ class Drawing {
 
   void tasks(int most, std::string_view indent, bool in_matrix, const std::string& many = {}) {
     const int count = 1 + static_cast<int>(random_.below(static_cast<std::uint64_t>(most)));
-    std::string before = "null";  // what the task before hands on
+    std::string before;  // the task before, if it hands on a token
     first_gives_ = false;
     for (int t = 0; t < count; ++t) {
       const bool poison = random_.chance(0.015);
@@ -96,7 +102,7 @@ class Drawing {
       text_ += fmt::format("{}- ", indent);
       if (named) text_ += fmt::format("id: {}\n{}", id, more);
       const double kind = poison ? 1 : random_.fraction();
-      std::string token = "null";
+      std::string token;
       if (kind < 0.1) {
         text_ += random_.chance(0.2)
                      ? fmt::format("wait: {{until: '2026-11-23T0{}:{:02}:00Z'}}\n", random_.below(3), random_.below(60))
@@ -107,7 +113,7 @@ class Drawing {
                      : fmt::format("approval: {{message: \"Go ${{{{ run.number }}}}?\", expires: {}}}\n",
                                    random_.chance(0.8) ? duration() : "2d");
       } else {
-        token = named ? fmt::format("\"${{{{ tasks.{}.outputs.token }}}}\"", id) : "null";
+        if (named) token = id;
         first_gives_ |= t == 0 && named && !poison;
         work(kind < 0.4, before, more, t == 0, in_matrix, many);
       }
@@ -126,10 +132,13 @@ class Drawing {
             const std::string& many) {
     if (process) {
       first_gives_ = first_gives_ && !first;
-      text_ += fmt::format("run: \"echo ${{{{ vars.mark }}}}\"\n{}outputs: {{token: stdout}}\n", more);
+      text_ += fmt::format("run: \"echo ${{{{ vars.mark }}}} {}\"\n{}outputs: {{token: stdout}}\n", mark_, more);
     } else {
       text_ += "http:\n" + more + "  method: POST\n" + more + "  url: 'http://worker/'\n" + more + "  json:\n";
-      text_ += fmt::format("{}    mark: \"${{{{ vars.mark }}}}\"\n{}    before: {}\n", more, more, before);
+      text_ += fmt::format("{}    mark: \"${{{{ vars.mark }}}}\"\n{}    made: {}\n", more, more, mark_);
+      if (!before.empty())
+        text_ += fmt::format("{}    after: {}\n{}    before: \"${{{{ tasks.{}.outputs.token }}}}\"\n", more, before,
+                             more, before);
       if (in_matrix) text_ += more + "    value: \"${{ matrix.a }}\"\n";
       if (!many.empty())
         text_ += fmt::format("{}    of: {}\n{}    all: \"${{{{ jobs.{}.instances.*.tasks.t0.outputs.token }}}}\"\n",
@@ -146,6 +155,7 @@ class Drawing {
 
   SplitMix& random_;
   std::string text_;
+  std::string mark_;
   bool first_gives_ = false;  // the first task of the job has an id and a list among its outputs
   std::vector<bool> is_matrix_, gives_list_;  // by job
 };

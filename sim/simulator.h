@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "base/planted.h"
-
 namespace pawl::sim {
 
 struct Options {

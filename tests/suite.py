@@ -18,7 +18,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
+sys.path.insert(0, str(ROOT / "tests"))
 import instructions  # noqa: E402
+from kill import run as harness  # noqa: E402
 
 BUILD = ROOT / "build"
 SEEDS = 100
@@ -250,6 +252,23 @@ def sizes():
     return counts
 
 
+def kill():
+    """The judges of the crash harness, then the harness: at least 500 exact points and 200 random kills."""
+    counts = python_stage("tests/kill")
+    with tempfile.TemporaryFile(mode="w+") as output:
+        run([sys.executable, "tests/kill/run.py", "all", "--json", "--binary", BUILD / "release" / "pawl"], stdout=output)
+        output.seek(0)
+        text = output.read()
+    if not text:
+        counts.failed.append("kill: the harness died")
+        return counts
+    result = json.loads(text)
+    for name, good in result.pop("cases"):
+        counts.check(name, good)
+    say("  " + harness.report(result).replace("\n", "\n  "))
+    return counts
+
+
 def demo():
     counts = Counts()
     counts.check("demo", run([sys.executable, "tests/demo.py", "--pawl", BUILD / "release" / "pawl"]))
@@ -286,6 +305,7 @@ STAGES = {
     "schema": lambda: python_stage("tests/schema"),
     "e2e": lambda: python_stage("tests/e2e"),
     "sizes": sizes,
+    "kill": kill,
     "demo": demo,
     "instructions": instruction_counts,
     "asan": asan,

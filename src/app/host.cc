@@ -122,6 +122,7 @@ class Runners final : public runner::Runner {
     process_.stop(command);
     http_.stop(std::move(command));
   }
+  void discard(RunId run) override { process_.discard(run); }
 
  private:
   runner::Runner& process_;
@@ -159,6 +160,19 @@ Result<void> check_folder(const std::string& path) {
   return {};
 }
 
+// Whether a run is a success, by a reader that lives as long as the function.
+std::function<bool(RunId)> success_by(store::Store& store) {
+  return [&store, reader = std::shared_ptr<store::Reader>()](RunId id) mutable {
+    if (!reader) {
+      auto opened = store.reader();
+      if (!opened) return false;
+      reader = std::move(*opened);
+    }
+    const auto run = reader->run(id);
+    return run && *run && (*run)->status == RunStatus::success;
+  };
+}
+
 class OpenHost final : public Host {
  public:
   explicit OpenHost(HostOptions options) : options_(std::move(options)) {}
@@ -185,7 +199,8 @@ class OpenHost final : public Host {
                                                 .limits = options_.limits,
                                                 .run_as = options_.run_as,
                                                 .data = options_.for_others ? options_.data : "",
-                                                .fence = options_.fence},
+                                                .fence = options_.fence,
+                                                .ended_well = success_by(*store_)},
                                                gate_, *task_log_);
     if (!process) return std::unexpected(process.error());
     process_ = std::move(*process);

@@ -1,5 +1,6 @@
 // Planted bugs: faults built in on purpose, to show that the simulator finds them (./dev sim --planted). They exist only
-// in libraries built with PAWL_PLANTED; in all others planted() is false at compile time.
+// in libraries built with PAWL_PLANTED; in all others planted() is false at compile time. Each stands at one place of
+// the code; sim/planted.cc says what each one is, and which promise it breaks.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +9,80 @@ namespace pawl {
 
 enum class Planted : std::uint8_t {
   none,
-  answer_before_commit,  // P1
-  act_before_commit,  // P3
-  crowded_group,  // a concurrency group takes one run more than its limit
-  impatient_wait,  // a wait forgets its due time when its attempt is cut off
-  forgotten_hold,  // what is to be held after a crash starts again
-  wide_matrix,  // one instance more than max-parallel
+  // commits
+  answer_before_commit,
+  act_before_commit,
+  blind_retry,
+  kept_after_failure,
+  lost_event,
+  stale_row,
+  numbers_again,
+  forgotten_key,
+  careless_key,
+  // restart
+  missed_orphan,
+  lost_timer,
+  forgotten_waiter,
+  lost_place,
+  lost_queue,
+  edited_definition,
+  // recovery
+  done_again,
+  verdict_again,
+  condition_again,
+  whole_job_again,
+  matrix_again,
+  impatient_wait,
+  restarted_wait,
+  forgotten_hold,
+  forgiving_crash,
+  forgotten_cancel,
+  forgotten_verdict,
+  forgotten_failure,
+  key_of_attempt,
+  lost_output,
+  uncounted_recovery,
+  counted_stop,
+  no_probation,
+  crowded_probation,
+  // tries and results
+  any_try,
+  any_attempt,
+  eager_retry,
+  fresh_budget,
+  crash_costs_a_try,
+  stingy_resume,
+  wrong_instance,
+  stale_output,
+  leaked_slot,
+  crowded_slots,
+  // persons
+  retry_after_cancel,
+  deaf_tries,
+  waits_on,
+  soft_second_cancel,
+  cleanup_without_place,
+  rejection_passes,
+  expiry_approves,
+  endless_approval,
+  spared_task,
+  resume_from_start,
+  // groups and matrices
+  crowded_group,
+  queue_jumper,
+  place_of_waiting,
+  unrecorded_place,
+  lost_group_cancel,
+  wide_matrix,
+  slow_failure,
+  // verdicts
+  blind_needs,
+  hasty_job,
+  unforgiving,
+  forgiven_failure,
+  timeout_cancels,
+  silent_failure,
+  left_open,
 };
 
 #ifdef PAWL_PLANTED

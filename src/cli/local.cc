@@ -332,7 +332,10 @@ Outcome<std::optional<int>> act_here(Console& console, const Common& common, con
   if (!name) return std::unexpected(name.error());
   const std::string folder = local_folder(common);
   std::error_code ignored;
-  const bool local = common.server.empty() &&
+  // The same name and number may be here and there: whoever has said which server means that one. An id is of one run.
+  const bool told_server = name->id.empty() && common.data.empty() &&
+                           (!environment("PAWL_SERVER").empty() || !environment("PAWL_DATA").empty());
+  const bool local = common.server.empty() && !told_server &&
                      std::filesystem::exists(std::filesystem::path(folder) / store_file, ignored) &&
                      !is_server_folder(folder);
   if (!local) return std::nullopt;

@@ -174,8 +174,21 @@ TEST_F(Local, ARunThatSucceededIsNotResumed) {
 TEST_F(Local, ARunThatIsNotThereIsAskedOfTheServer) {
   call_here({"run", folder_.file("hello.yaml", hello)});
   ::setenv("PAWL_SERVER", "127.0.0.1:1", 1);
-  EXPECT_EQ(call_here({"resume", "hello#9"}).exit, 3);
+  EXPECT_EQ(call_here({"resume", "00000000-0000-7000-8000-000000000000"}).exit, 3);
   ::unsetenv("PAWL_SERVER");
+}
+
+TEST_F(Local, ANumberMeansTheRunOfTheServerThatTheEnvironmentNames) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(std::string(folder_ / "."));
+  const Said ran = call({"run", folder_.file("one.yaml", one_task("fail")), "--json"}, hooks_);
+  ::setenv("PAWL_SERVER", "127.0.0.1:1", 1);
+  EXPECT_EQ(call({"resume", "one#1"}, hooks_).exit, 3);
+  EXPECT_EQ(call({"resume", std::string(find_string(*parse_json(ran.out), "id"))}, hooks_).exit, 1)
+      << "an id is of one run";
+  ::unsetenv("PAWL_SERVER");
+  EXPECT_EQ(call({"resume", "one#1"}, hooks_).exit, 1);
+  std::filesystem::current_path(before);
 }
 
 TEST_F(Local, OnATerminalTheTreeIsDrawnAgain) {

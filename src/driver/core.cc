@@ -54,14 +54,15 @@ Result<void> Core::start() {
   last_life_ = node->heartbeat.value_or(Instant{});
   const auto take_up = [&](Run&& run) {
     if (options_.takes_up && !options_.takes_up(run.id)) return true;
-    limits_.groups.note(run);
+    if (!planted(run.group_held ? Planted::lost_place : Planted::lost_queue)) limits_.groups.note(run);
+    if (planted(Planted::missed_orphan) && run.attempt > 1) return true;
     if (run.status == RunStatus::running) {
       orphans_.insert(run.id);
       push(RunOrphaned{run.id, last_life_});
     } else if (run.waits_for == WaitsFor::limit) {
-      push(SlotFree{run.id});
+      if (!planted(Planted::forgotten_waiter)) push(SlotFree{run.id});
     } else if (run.due) {
-      set_due(run.id, run.due);
+      if (!planted(Planted::lost_timer)) set_due(run.id, run.due);
     } else if (run.waits_for == WaitsFor::group || run.waits_for == WaitsFor::approval ||
                run.waits_for == WaitsFor::release) {
       // Somebody else moves it on: whoever holds the place, or a person.
@@ -157,8 +158,11 @@ Result<engine::RunState*> Core::load(RunId id) {
   const auto records = reader_.records(id);
   if (!records) return std::unexpected(records.error());
   const std::string workflow = (*run)->workflow;
-  auto state = engine::fold(
-      std::move(**run), [&](int version) { return plans_.get(reader_, workflow, version); }, *records, false);
+  const auto plan_of = [&](int version) {
+    if (planted(Planted::edited_definition)) version = reader_.workflow(workflow)->value_or(WorkflowRow{}).version;
+    return plans_.get(reader_, workflow, version);
+  };
+  auto state = engine::fold(std::move(**run), plan_of, *records, false);
   if (!state) return std::unexpected(state.error());
   auto& live = runs_[id];
   live.state = std::make_unique<engine::RunState>(std::move(*state));
@@ -182,7 +186,8 @@ Result<Core::KnownWorkflow*> Core::know(const std::string& name) {
     known.plan = std::move(*plan);
     const auto last = reader_.last_run_number(name);
     if (!last) return std::unexpected(last.error());
-    known.last_number = std::max(*last, known.row->last_number);
+    known.last_number =
+        planted(Planted::numbers_again) ? known.row->last_number : std::max(*last, known.row->last_number);
   }
   return &workflows_.emplace(name, std::move(known)).first->second;
 }
@@ -347,8 +352,11 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     }
   }
   if (planted(Planted::act_before_commit))
-    for (Command& command : item.decision.commands)
-      if (auto* start = std::get_if<StartTask>(&command)) runner_.start(*start);
+    std::erase_if(item.decision.commands, [this](const Command& command) {
+      const auto* start = std::get_if<StartTask>(&command);
+      if (start) runner_.start(*start);
+      return start != nullptr;
+    });
   if (planted(Planted::answer_before_commit) && item.reply) std::exchange(item.reply, {})(item.decision.answer);
   if (item.decision.changes.gone) going_.insert(*item.decision.changes.gone);
   if (!item.decision.changes.empty()) {
@@ -367,9 +375,9 @@ void Core::offer_slots() {
   }
 }
 
-// Before anything is decided on top of a failed commit: a run that still holds its place must not be thought to have none
-// only because another one of the group is looked at first.
-bool Core::note_groups_again(Instant now) {
+// Before anything is decided on top of a failed commit: a run that still holds its place, in a group or on probation, must
+// not be thought to have none only because another one is looked at first.
+bool Core::note_places_again(Instant now) {
   while (!unnoted_.empty()) {
     const RunId id = *unnoted_.begin();
     const auto run = reader_.run(id);
@@ -377,7 +385,15 @@ bool Core::note_groups_again(Instant now) {
       not_before_ = now + pause_without_room;
       return false;
     }
-    if (run && *run && !broken_.contains(id)) limits_.groups.note(**run);
+    if (run && *run && !broken_.contains(id)) {
+      limits_.groups.note(**run);
+      // Of one at work only its records tell that no other run may work beside it.
+      if ((*run)->status == RunStatus::running || (*run)->waits_for == WaitsFor::limit)
+        if (const auto state = load(id); !state && may_pass(state.error().code)) {
+          not_before_ = now + pause_without_room;
+          return false;
+        }
+    }
     unnoted_.erase(unnoted_.begin());
     if (unnoted_.empty()) offer_slots();
   }
@@ -387,7 +403,7 @@ bool Core::note_groups_again(Instant now) {
 void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (not_before_ && now < *not_before_) return;
   not_before_.reset();
-  if (!note_groups_again(now)) return;
+  if (!note_places_again(now)) return;
   if (one_by_one_ > 0) most = 1;
   if (const auto beat = next_beat(); beat && *beat <= now) {
     last_beat_ = now;
@@ -476,7 +492,7 @@ void Core::committed(Batch batch) {
     if (std::holds_alternative<RunOrphaned>(item.event)) orphans_.erase(std::get<RunOrphaned>(item.event).run);
     for (Command& command : item.decision.commands) {
       if (auto* start = std::get_if<StartTask>(&command)) {
-        if (!planted(Planted::act_before_commit)) runner_.start(std::move(*start));
+        runner_.start(std::move(*start));
       } else if (auto* stop = std::get_if<StopTask>(&command)) {
         runner_.stop(std::move(*stop));
       } else if (const RunId gone = std::get<ForgetRun>(command).run; options_.forget_run) {
@@ -487,7 +503,8 @@ void Core::committed(Batch batch) {
     }
     if (observer_ && changes && item.decision.record) observer_->committed(*changes, *item.decision.record);
     if (item.reply) item.reply(std::move(item.decision.answer));
-    for (Event& event : item.decision.follow_ups) push(std::move(event));
+    if (!planted(Planted::lost_group_cancel))
+      for (Event& event : item.decision.follow_ups) push(std::move(event));
     if (const auto* requested = std::get_if<RunRequested>(&item.event); requested && !requested->key.empty())
       new_keys_.erase({requested->workflow, requested->key});
     if (!item.run) continue;
@@ -505,6 +522,8 @@ void Core::committed(Batch batch) {
     if (found->second.is_cut_off) {
       forget(*item.run);
     } else if (is_final(state.attempt.status)) {
+      // Without such tasks in its newest version there is hardly ever anything to discard.
+      if (state.attempt.status == RunStatus::success && state.plan->has_processes) runner_.discard(*item.run);
       set_due(*item.run, std::nullopt);
       forget(*item.run);
     } else if (state.in_flight.empty() && state.limited.empty() && !limits_.wants_probation.contains(*item.run)) {
@@ -522,7 +541,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
       if (const auto* reached = std::get_if<RetentionReached>(&item.event)) going_.erase(reached->run);
       if (item.run) {
         set_due(*item.run, std::nullopt);
-        forget(*item.run);
+        if (!planted(Planted::kept_after_failure)) forget(*item.run);
         limits_.groups.forget(*item.run);
         unnoted_.insert(*item.run);
       }
@@ -536,6 +555,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
         item.reply(std::unexpected(error));
         // What a person asked of an open run is not repeated, but its timers must be found again.
         if (const auto id = run_of(item.event)) again.push_back({TimerDue{*id}, {}, 0});
+        if (planted(Planted::blind_retry)) again.push_back({std::move(item.event), {}, 0});
         continue;
       }
       // What stands in the store may be newer than what was decided on; not again and again, though.
@@ -544,7 +564,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
         if (const auto id = run_of(item.event)) park_broken(*id, error.message);
         continue;
       }
-      again.push_back({std::move(item.event), {}, item.conflicts});
+      if (!planted(Planted::lost_event)) again.push_back({std::move(item.event), {}, item.conflicts});
     }
   }
   offered_.reset();

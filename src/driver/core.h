@@ -118,7 +118,7 @@ class Core {
   void park_broken(RunId id, const std::string& why);
   void set_due(RunId id, std::optional<Instant> due);
   void forget(RunId id);
-  bool note_groups_again(Instant now);
+  bool note_places_again(Instant now);
   void offer_slots();
   std::optional<Instant> next_beat() const;
   std::optional<Instant> next_sweep() const;
@@ -143,7 +143,7 @@ class Core {
   std::set<std::pair<Instant, RunId>> timers_;
   std::unordered_map<RunId, Instant> due_;
   std::set<RunId> orphans_;  // to be recovered
-  std::set<RunId> unnoted_;  // touched by a failed commit: their places in groups are to be read again
+  std::set<RunId> unnoted_;  // touched by a failed commit: what places they have is to be read again
   std::set<RunId> broken_;  // parked: an invariant of theirs does not hold
   std::optional<RunId> offered_;  // has a SlotFree in the queue
   Instant last_life_{};  // of the process before this one

@@ -90,6 +90,38 @@ TEST(Core, ATimerWhoseRunCannotBeReadIsLookedAtAgain) {
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 
+TEST(Core, TheFolderOfARunIsDiscardedOnceItsSuccessIsDurableAndNoSooner) {
+  const auto disk = store::make_memory_disk();
+  Node node(disk);
+  std::vector<RunId> discarded;
+  node.runner.on_discard = [&](RunId run) { discarded.push_back(run); };
+  for (const std::string name : {"ends", "fails", "calls"}) {
+    const std::string task = name == "calls" ? "http: {url: 'http://127.0.0.1:1/'}" : "run: x";
+    const std::string yaml = "name: " + name + "\njobs: {j: {tasks: [{" + task + "}]}}";
+    auto parsed = definition::parse(yaml);
+    ASSERT_TRUE(parsed);
+    node.core.push(WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), yaml, {}, {}});
+    node.core.push(RunRequested{name, json::object{}, {}, {}});
+  }
+  node.turn(noon);
+  std::optional<RunId> good;
+  const auto running = node.runner.running();
+  ASSERT_EQ(running.size(), 3U);
+  for (const auto& [key, command] : running) {
+    Outcome outcome;
+    outcome.process = ProcessExit{.exit_code = command.workflow == "fails" ? 1 : 0};
+    if (command.workflow == "calls") outcome.reply = HttpReply{.status = 200};
+    if (command.workflow == "ends") good = std::get<0>(key);
+    node.core.push(TaskFinished{std::get<0>(key), std::get<1>(key), std::get<2>(key), outcome});
+  }
+  disk->faults().next_commit = store::CommitFault::overloaded;
+  node.turn(noon);
+  EXPECT_TRUE(discarded.empty());
+  disk->faults() = {};
+  node.turn(*node.core.next_due());
+  EXPECT_EQ(discarded, std::vector<RunId>{*good});
+}
+
 TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
   const auto disk = store::make_memory_disk();
   Node node(disk);
@@ -110,6 +142,55 @@ TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
   node.turn(noon + 2s);
   node.turn(noon + 4s);
   EXPECT_EQ(node.runner.running().size(), 1U);
+}
+
+// Two runs that were in flight when the server died, twice: one may work, the other waits for its turn.
+std::unique_ptr<Node> node_with_a_run_on_probation(const std::shared_ptr<store::MemoryDisk>& disk) {
+  constexpr std::string_view yaml = "name: w\njobs: {j: {tasks: [{id: t, run: x}]}}";
+  auto parsed = definition::parse(yaml);
+  {
+    Node node(disk);
+    node.core.push(
+        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+    for (int i = 0; i < 2; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
+    node.turn(noon);
+  }
+  Node(disk).turn(noon + 1s);
+  auto node = std::make_unique<Node>(disk);
+  node->turn(noon + 2s);
+  EXPECT_TRUE(node->runner.running().empty());
+  node->turn(noon + 4s);
+  EXPECT_EQ(node->runner.running().size(), 1U);
+  return node;
+}
+
+// A late result of the run that changes nothing, decided in a commit that fails: of the heartbeat alone.
+void drop_a_late_result(Node& node, store::MemoryDisk& disk, RunId run) {
+  node.core.push(TaskFinished{run, {0, 0}, 1, {}});
+  disk.faults().next_commit = store::CommitFault::overloaded;
+  EXPECT_EQ(node.turn(noon + 60s), 0U);
+  node.turn(noon + 62s);
+}
+
+TEST(Core, AFailedCommitLetsNoSecondRunOutOfProbation) {
+  const auto disk = store::make_memory_disk();
+  const auto node = node_with_a_run_on_probation(disk);
+  drop_a_late_result(*node, *disk, std::get<0>(node->runner.running().begin()->first));
+  node->turn(noon + 64s);
+  EXPECT_EQ(node->runner.running().size(), 1U);
+}
+
+TEST(Core, ARunThatWaitsForItsTurnGetsItAlsoAfterAFailedCommit) {
+  const auto disk = store::make_memory_disk();
+  const auto node = node_with_a_run_on_probation(disk);
+  const auto [first, ref, number] = node->runner.running().begin()->first;
+  for (const auto& [id, run] : disk->runs())
+    if (id != first) drop_a_late_result(*node, *disk, id);
+  node->core.push(TaskFinished{first, ref, number, {.process = ProcessExit{}}});
+  for (int i = 64; i < 67; ++i) node->turn(noon + i * 1s);
+  EXPECT_EQ(disk->runs().at(first).status, RunStatus::success);
+  ASSERT_EQ(disk->open_runs().size(), 1U);
+  EXPECT_EQ(disk->runs().at(*disk->open_runs().begin()).status, RunStatus::running);
 }
 
 TEST(Core, APersonWhoAsksForWhatCannotBeReadIsTold) {

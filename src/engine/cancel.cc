@@ -1,5 +1,6 @@
 // Stopping a run: a person's cancel, or the end of the run's own time. Cancel is final (P8): from the record on nothing
 // starts but clean-up that asks for it.
+#include "base/planted.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
@@ -8,13 +9,14 @@ void stop_run(Step& step, const Who& who, bool hard, FailurePtr error) {
   RunState& s = step.s;
   const bool was_held = s.held();
   // Without its place in the group it may start nothing, not even clean-up; it has begun nothing to clean up either.
-  hard |= was_held && s.attempt.waits_for == WaitsFor::group;
+  hard |= !planted(Planted::cleanup_without_place) && was_held && s.attempt.waits_for == WaitsFor::group;
   step.emit(StopAsked{who, hard, std::move(error)});
   if (step.broken()) return;
   step.stopping_now = true;
   if (was_held) step.emit(AttemptHeld{});
   for (const TaskRef ref : s.in_flight) {
-    if (!is_stopping(step, ref.job)) continue;  // it follows the verdict, and is clean-up itself
+    if (!is_stopping(step, ref.job) || planted(Planted::deaf_tries))
+      continue;  // it follows the verdict, and is clean-up itself
     const auto* process = std::get_if<ProcessAction>(&s.plan_of(ref).task->action);
     step.command(StopTask{s.run.id, ref, s.task(ref).last_try, process && !hard ? process->grace : Duration{}});
   }

@@ -22,6 +22,7 @@ void carry_verdict(TaskRun& task, int attempt) {
     task.status = WorkStatus::skipped;
     task.reason = SkipReason::done;
     task.done_in_attempt = attempt;
+    if (planted(Planted::lost_output)) task.outputs.reset();
   }
   task.tries.clear();
   task.started_at.reset();
@@ -48,13 +49,13 @@ void new_generation(TaskRun& task) {
   begin_again(task);
   task.generation_started.reset();
   task.failed_tries = 0;
-  task.outputs.reset();
+  if (!planted(Planted::stale_output)) task.outputs.reset();
   task.preview.reset();
 }
 // A person asked: the budget is fresh.
 void begin_afresh(TaskRun& task) {
   begin_again(task);
-  task.failed_tries = 0;
+  if (!planted(Planted::stingy_resume)) task.failed_tries = 0;
   // A wait or an approval that has ended is asked for anew.
 }
 
@@ -155,7 +156,8 @@ bool is_done(const JobRun& job) {
 }
 
 bool failure_counts(const TaskPlan& plan, const TaskRun& task) {
-  return task.status == WorkStatus::failed && !plan.task->continue_on_error;
+  const bool is_forgiven = plan.task->continue_on_error && !planted(Planted::unforgiving);
+  return task.status == WorkStatus::failed && !is_forgiven;
 }
 
 namespace {
@@ -163,7 +165,7 @@ namespace {
 // Whether a try of this job or instance was in flight, and its job wants to begin again after that. What the task
 // itself says of a crash comes first: one that must not be repeated would be by its job.
 bool begins_again(const RunState& state, int job) {
-  if (state.job_plan(job).job->resume != ResumeAt::job) return false;
+  if (state.job_plan(job).job->resume != ResumeAt::job && !planted(Planted::whole_job_again)) return false;
   bool cut_off = false;
   for (const std::set<TaskRef>* refs : {&state.in_flight, &state.cut_off})
     for (auto ref = refs->lower_bound({job, 0}); ref != refs->end() && ref->job == job; ++ref) {
@@ -171,6 +173,11 @@ bool begins_again(const RunState& state, int job) {
       cut_off = true;
     }
   return cut_off;
+}
+
+// Planted: what a recovery takes for not decided yet.
+bool forgets_verdict(const TaskRun& task) {
+  return planted(is_done(task) ? Planted::done_again : Planted::verdict_again);
 }
 
 }  // namespace
@@ -197,17 +204,20 @@ void carry_over_interruption(RunState& state, bool holds) {
       const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
       if (whole) {
         new_generation(task);
-      } else if (is_final(task.status)) {
+      } else if (is_final(task.status) && !forgets_verdict(task)) {
         carry_verdict(task, number);
-      } else if (task.status == WorkStatus::waiting) {
+      } else if (task.status == WorkStatus::waiting && !planted(Planted::restarted_wait)) {
         task.tries.clear();  // its due time stays
         task.started_at.reset();
         if (planted(Planted::impatient_wait) && task.due) task.due = Instant{};
       } else {
         if (state.in_flight.contains(ref) || state.cut_off.contains(ref)) state.carried_cut_off.insert(ref);
         begin_again(task);
+        if (planted(Planted::fresh_budget)) task.failed_tries = 0;
+        if (planted(Planted::crash_costs_a_try)) ++task.failed_tries;
       }
     }
+    if (planted(Planted::matrix_again)) job.expanded = false;
   }
   state.carried = std::move(next);
 }
@@ -243,9 +253,10 @@ std::vector<JobRun> carry_over_resume(const RunState& state, const std::shared_p
       const bool is_first = from && from->job == run_position;
       for (std::size_t t = 0; t < run.tasks.size(); ++t) {
         TaskRun& task = run.tasks[t];
-        if (fate == Fate::anew || (is_first && static_cast<int>(t) >= from->task))
+        if (fate == Fate::anew ||
+            (is_first && static_cast<int>(t) >= from->task + (planted(Planted::spared_task) ? 1 : 0)))
           new_generation(task);
-        else if (fate == Fate::stays || is_done(task))
+        else if (fate == Fate::stays || (is_done(task) && !planted(Planted::resume_from_start)))
           carry_verdict(task, number);
         else
           begin_afresh(task);

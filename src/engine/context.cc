@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "engine/engine.h"
 
 namespace pawl::engine {
@@ -38,7 +39,11 @@ Json RunContext::task_object(const TaskRun& task) const {
 
 Found RunContext::task_path(int job, std::span<const std::string> path, std::size_t used) const {
   const JobPlan& plan = state_->job_plan(job);
-  const JobRun& jobs_run = state_->attempt.jobs[static_cast<std::size_t>(job)];
+  const int of = state_->attempt.jobs[static_cast<std::size_t>(job)].of;
+  const int from = of >= 0 && planted(Planted::wrong_instance)
+                       ? state_->attempt.jobs[static_cast<std::size_t>(of)].instances.front()
+                       : job;
+  const JobRun& jobs_run = state_->attempt.jobs[static_cast<std::size_t>(from)];
   if (path.empty()) {
     json::object all;
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) all[plan.tasks[t].task->id] = task_object(jobs_run.tasks[t]);

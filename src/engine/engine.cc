@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/planted.h"
 #include "base/random.h"
 #include "engine/step.h"
 
@@ -90,7 +91,7 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
     return refuse(Code::not_found, fmt::format("there is no workflow '{}'", event.workflow), "workflow_unknown");
   const std::string hash = body_hash(event.inputs);
   if (view.start_key) {
-    if (view.start_key->body_hash != hash)
+    if (view.start_key->body_hash != hash && !planted(Planted::careless_key))
       return refuse(
           Code::conflict,
           fmt::format("the key '{}' has started run {} with other inputs", event.key, to_string(view.start_key->run)),
@@ -134,7 +135,8 @@ Decision start(View& view, const RunRequested& event, Instant now, std::uint64_t
   step.finish();
   if (!decision.broken.empty()) return refuse(Code::internal, "the run cannot begin: " + decision.broken, "run_broken");
   decision.changes.new_run = state->run;
-  if (!event.key.empty()) decision.changes.start_key = StartKey{event.workflow, event.key, hash, run.id, now};
+  if (!event.key.empty() && !planted(Planted::forgotten_key))
+    decision.changes.start_key = StartKey{event.workflow, event.key, hash, run.id, now};
   decision.answer = RunAccepted{run.id, run.number, run.workflow, false};
   decision.created = std::move(state);
   return decision;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/planted.h"
 #include "engine/carry.h"
 #include "engine/record_codec.h"
 #include "engine/transitions.h"
@@ -27,7 +28,7 @@ void tell_dependents(RunState& state, int job_position) {
   for (const int dependent : state.plan->jobs[at_index(job_position)].dependents) {
     JobProgress& progress = state.progress[at_index(dependent)];
     --progress.open_needs;
-    progress.needs_failed |= bad;
+    if (!planted(Planted::blind_needs)) progress.needs_failed |= bad;
     progress.ancestor_failed |= own.ancestor_failed || job.status == WorkStatus::failed;
   }
 }
@@ -40,7 +41,7 @@ void derive_tasks(RunState& state, int position) {
   for (std::size_t t = 0; t < job.tasks.size(); ++t) {
     const TaskRun& task = job.tasks[t];
     const TaskRef ref{position, static_cast<int>(t)};
-    progress.task_failed |= failure_counts(plan.tasks[t], task);
+    if (!planted(Planted::forgotten_failure)) progress.task_failed |= failure_counts(plan.tasks[t], task);
     progress.task_cancelled |= task.status == WorkStatus::cancelled;
     if (task.status != WorkStatus::waiting) continue;
     if (task.due) state.timers.emplace(*task.due, ref);
@@ -137,6 +138,8 @@ class Apply {
       s_.run.group_held = false;
       if (!s_.run.group.empty()) s_.run.group_since = at_;
     }
+    if (planted(Planted::forgotten_cancel)) s_.stop_asked = s_.stop_hard = false;
+    if (planted(Planted::forgotten_verdict)) s_.verdict.reset();
     s_.ran_before = s_.ran;
     s_.attempt.cancel_requested = s_.stop_asked && !s_.stop_error;
     s_.stop_noted = false;
@@ -148,7 +151,7 @@ class Apply {
     if (is_final(s_.attempt.status)) return broken("a final attempt cannot be interrupted");
     // A newly finished task or a longer life sets the count to 0; a stop on request leaves it as it is.
     if (s_.finished_task || (!change.counted && !s_.stop_noted)) s_.counted_recoveries = 0;
-    if (change.counted) ++s_.counted_recoveries;
+    if (change.counted && !planted(Planted::uncounted_recovery)) ++s_.counted_recoveries;
     const Recover& policy = s_.plan->workflow->recover;
     carry_over_interruption(s_, policy.then_hold && s_.counted_recoveries > policy.max);
     const auto error = std::make_shared<const Failure>(Failure{"interrupted", change.message, nullptr});
@@ -236,7 +239,7 @@ class Apply {
       s_.stop_error = change.error;
     }
     s_.stop_asked = true;
-    s_.stop_hard |= change.hard;
+    s_.stop_hard |= change.hard && !planted(Planted::soft_second_cancel);
     s_.attempt.cancel_requested |= !change.error;
     return {};
   }
@@ -566,8 +569,9 @@ bool settle_row(RunState& state, Instant at) {
   if (is_final(attempt.status) && attempt.finished_at && retention) expires_at = *attempt.finished_at + *retention;
 
   Run& run = state.run;
-  if (run.status == attempt.status && run.waits_for == attempt.waits_for && run.due == attempt.due &&
-      run.attempt == attempt.number && run.error == attempt.error && run.expires_at == expires_at)
+  const bool same_due = run.due == attempt.due || planted(Planted::stale_row);
+  if (run.status == attempt.status && run.waits_for == attempt.waits_for && same_due && run.attempt == attempt.number &&
+      run.error == attempt.error && run.expires_at == expires_at)
     return false;
   run.status = attempt.status;
   run.waits_for = attempt.waits_for;

@@ -5,7 +5,8 @@
 namespace pawl::engine {
 
 void Groups::note(const Run& run) {
-  if (run.group.empty() || is_final(run.status)) return forget(run.id);
+  const bool rests = planted(Planted::place_of_waiting) && run.status == RunStatus::waiting;
+  if (run.group.empty() || is_final(run.status) || rests) return forget(run.id);
   const Place place{run.group_since.value_or(run.created_at), run.number, run.id};
   if (const auto found = members_.find(run.id);
       found != members_.end() && found->second.holds == run.group_held && found->second.place == place)
@@ -45,6 +46,7 @@ bool Groups::may_take(const Run& run) const {
   const Group& group = found->second;
   const int limit = run.group_limit + (planted(Planted::crowded_group) ? 1 : 0);
   if (group.holders.size() >= static_cast<std::size_t>(limit)) return false;
+  if (planted(Planted::queue_jumper)) return true;
   return group.queue.empty() || std::get<RunId>(group.queue.begin()->first) == run.id;
 }
 

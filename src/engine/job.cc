@@ -67,13 +67,14 @@ void look_at_job(Step& step, int job) {
     else
       advance_job(step, job);
   };
-  if (progress.condition_held && !stopping) {
+  if (progress.condition_held && !stopping && !planted(Planted::condition_again)) {
     // Its `if` held in an earlier attempt; verdicts are not taken twice.
     return start();
   }
   if (definition.role != Role::normal) {
     if (stopping) return end_job(step, job, WorkStatus::cancelled);
-    if (definition.role == Role::on_failure && step.s.verdict->status != RunStatus::failed)
+    if (definition.role == Role::on_failure &&
+        (step.s.verdict->status != RunStatus::failed || planted(Planted::silent_failure)))
       return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
     return start();
   }
@@ -114,7 +115,8 @@ void advance_job(Step& step, int job) {
     const bool stopping = is_stopping(step, job);
     if (task.status == WorkStatus::waiting) {
       // Carried with its due time. What waited when the stop was asked for ends; what clean-up began since goes on.
-      if (!stopping || (!step.stopping_now && may_clean_up(step, plan.tasks[static_cast<std::size_t>(t)].condition)))
+      if (!stopping || planted(Planted::waits_on) ||
+          (!step.stopping_now && may_clean_up(step, plan.tasks[static_cast<std::size_t>(t)].condition)))
         return;
       end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
       continue;
@@ -132,7 +134,7 @@ void advance_job(Step& step, int job) {
     if (step.s.cut_off.contains(ref)) {
       // Its condition held before the node died.
       const OnCrash on_crash = step.hold_cut_off ? OnCrash::hold : task_plan.task->on_crash;
-      if (on_crash == OnCrash::fail) {
+      if (on_crash == OnCrash::fail && !planted(Planted::forgiving_crash)) {
         record_passed_over();
         end_task(step, ref, WorkStatus::failed, SkipReason::none,
                  failure("interrupted", "interrupted while it ran, and on-crash says fail"));

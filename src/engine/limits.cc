@@ -1,6 +1,7 @@
 // A node's capacity: who may start now, and who waits.
 #include "engine/limits.h"
 
+#include "base/planted.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
@@ -8,13 +9,21 @@ namespace pawl::engine {
 void Limits::remember(const RunState& state) {
   for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] += state.slots_held[kind];
   note_waiting(state);
+  note_probation(state);
+  // It was told to wait for its turn, and nothing but its turn comes.
+  if (state.held() && state.attempt.waits_for == WaitsFor::limit) wants_probation.insert(state.run.id);
 }
 
 void Limits::forget(const RunState& state) {
   for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] -= state.slots_held[kind];
   for (auto& kind : waiting) kind.erase(state.run.id);
   wants_probation.erase(state.run.id);
-  if (on_probation == state.run.id) on_probation.reset();
+  on_probation.erase(state.run.id);
+}
+
+bool Limits::free(Slot slot) const {
+  const auto kind = static_cast<std::size_t>(slot);
+  return used[kind] < most[kind] + (planted(Planted::crowded_slots) ? 1 : 0);
 }
 
 bool Limits::may_take(Slot slot, RunId run) const {
@@ -35,10 +44,19 @@ void Limits::note_waiting(const RunState& state) {
   }
 }
 
+void Limits::note_probation(const RunState& state) {
+  // A run that only waits, perhaps for a person, kills nobody: the next one need not wait for it.
+  const bool works = !state.held() && (!state.in_flight.empty() || !state.limited.empty());
+  if (works && state.counted_recoveries >= 2 && !state.finished_task)
+    on_probation.insert(state.run.id);
+  else
+    on_probation.erase(state.run.id);
+}
+
 std::optional<RunId> Limits::next_waiting() const {
   for (std::size_t kind = 0; kind < waiting.size(); ++kind)
     if (!waiting[kind].empty() && used[kind] < most[kind]) return *waiting[kind].begin();
-  if (!on_probation && !wants_probation.empty()) return *wants_probation.begin();
+  if (on_probation.empty() && !wants_probation.empty()) return *wants_probation.begin();
   return groups.next();
 }
 
@@ -58,7 +76,10 @@ bool admit(Step& step) {
   const Run& run = step.s.run;
   if (run.group.empty() || run.group_held) return true;
   if (step.limits.groups.may_take(run)) {
-    step.emit(GroupTaken{});
+    if (planted(Planted::unrecorded_place))
+      step.s.run.group_held = true;
+    else
+      step.emit(GroupTaken{});
     return true;
   }
   if (step.s.attempt.waits_for != WaitsFor::group) step.emit(AttemptHeld{WaitsFor::group, std::nullopt});
@@ -77,12 +98,11 @@ bool admit(Step& step) {
 bool may_leave_probation_queue(Step& step) {
   Limits& limits = step.limits;
   if (step.s.counted_recoveries < 2) return true;
-  if (limits.on_probation && *limits.on_probation != step.s.run.id) {
+  if (!limits.on_probation.empty() && !planted(Planted::crowded_probation)) {
     limits.wants_probation.insert(step.s.run.id);
     return false;
   }
   limits.wants_probation.erase(step.s.run.id);
-  limits.on_probation = step.s.run.id;
   return true;
 }
 

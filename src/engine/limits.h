@@ -19,15 +19,17 @@ struct Limits {
   std::array<int, slot_kinds> used{};
   std::array<std::set<RunId>, slot_kinds>
       waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
-  std::optional<RunId> on_probation;  // the one run that may work after a second counted recovery
+  std::set<RunId> on_probation;  // those that work after a second counted recovery: no other may begin beside them
   std::set<RunId> wants_probation;
   Groups groups;
 
-  bool free(Slot slot) const { return used[static_cast<std::size_t>(slot)] < most[static_cast<std::size_t>(slot)]; }
+  bool free(Slot slot) const;
   // Whether `run` may take a slot now: there is one, and nobody older waits for it.
   bool may_take(Slot slot, RunId run) const;
   // Brings `waiting` up to date with what the run's tasks want.
   void note_waiting(const RunState& state);
+  // Brings `on_probation` up to date.
+  void note_probation(const RunState& state);
   // The oldest run that could have a slot now, if any.
   std::optional<RunId> next_waiting() const;
   // A run is loaded into or dropped from memory with the slots that its tries hold.

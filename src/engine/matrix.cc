@@ -128,7 +128,7 @@ void advance_instances(Step& step, int job) {
   for (;;) {
     if (step.broken() || step.job(job).status != WorkStatus::running) return;
     JobProgress& progress = step.progress(job);
-    if (definition.fail_fast && progress.instance_failed) {
+    if (definition.fail_fast && !planted(Planted::slow_failure) && progress.instance_failed) {
       for (const int instance : instances)
         if (!is_final(step.job(instance).status) && !step.broken()) stop_instance(step, instance);
       break;

@@ -61,6 +61,7 @@ class Compiler {
     plan.condition = condition(task.condition);
     plan.env = named(task.env, "env");
     if (const auto* action = std::get_if<ProcessAction>(&task.action)) {
+      plan_.has_processes = true;
       ProcessPlan process;
       for (const std::string& word : action->command) process.command.push_back(text(word, "command"));
       process.working_directory = text(action->working_directory, "working-directory");

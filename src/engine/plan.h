@@ -77,6 +77,7 @@ struct Plan {
   NamedTemplates vars, env;
   std::optional<expression::Template> group;   // of concurrency
   bool has_reserved = false;                   // `on-failure` or `always`
+  bool has_processes = false;                  // a task that runs one
   std::vector<std::string> environment;  // names of `env.*` that are read anywhere
   bool whole_environment = false;        // some are read by a computed name
   std::vector<JobPlan> jobs;

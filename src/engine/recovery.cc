@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/planted.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
@@ -50,7 +51,8 @@ void recover(Step& step, Instant last_life) {
   // Its life is the time in which something of it ran: a wait before the task that kills the server makes none.
   const Instant began = s.running_since.value_or(s.attempt.created_at);
   const Instant died = std::clamp(last_life, began, std::max(began, step.now));
-  const bool counted = !s.stop_noted && s.ran - s.ran_before + (died - began) <= policy.window;
+  const bool counted =
+      (!s.stop_noted || planted(Planted::counted_stop)) && s.ran - s.ran_before + (died - began) <= policy.window;
   const int version = s.attempt.version;
   const int number = s.attempt.number;
   const auto plan = s.plan;
@@ -82,7 +84,7 @@ void recover(Step& step, Instant last_life) {
     return begin_attempt(step);
   }
   step.emit(AttemptStarted{number + 1, version, recovery, {}, {}, {}, {}}, plan);
-  if (s.counted_recoveries >= 2) {
+  if (s.counted_recoveries >= 2 && !planted(Planted::no_probation)) {
     const auto wait =
         std::min<std::size_t>(static_cast<std::size_t>(s.counted_recoveries) - 2, probation_delays.size() - 1);
     step.emit(AttemptHeld{WaitsFor::timer, step.now + probation_delays[wait]});

@@ -1,6 +1,7 @@
 // A run: how an attempt begins, goes on and ends.
 #include <fmt/format.h>
 
+#include "base/planted.h"
 #include "engine/step.h"
 
 namespace pawl::engine {
@@ -11,6 +12,7 @@ FailurePtr failure_of_run(const Step& step) {
   for (std::size_t j = 0; j < step.s.plan->jobs.size(); ++j) {
     const JobRun& job = step.s.attempt.jobs[j];
     if (job.status != WorkStatus::failed || step.s.plan->jobs[j].job->role != Role::normal) continue;
+    if (planted(Planted::forgiven_failure) && step.s.plan->jobs[j].job->keep_going) continue;
     const std::string message =
         fmt::format("job {}{}", step.s.plan->jobs[j].job->id, job.error ? ": " + job.error->message : " failed");
     return failure("task_failed", message, job.error ? job.error->cause : Json(nullptr));
@@ -20,7 +22,7 @@ FailurePtr failure_of_run(const Step& step) {
 
 Verdict verdict_of(const Step& step) {
   const RunState& s = step.s;
-  if (s.stop_asked && !s.stop_error) return {RunStatus::cancelled, nullptr};
+  if (s.stop_asked && (!s.stop_error || planted(Planted::timeout_cancels))) return {RunStatus::cancelled, nullptr};
   if (s.stop_asked) return {RunStatus::failed, s.stop_error};
   if (auto error = failure_of_run(step)) return {RunStatus::failed, std::move(error)};
   return {RunStatus::success, nullptr};
@@ -47,6 +49,7 @@ void settle(Step& step) {
   // A list instead of recursion: a chain of ten thousand skipped jobs is walked in place.
   for (std::size_t i = 0; i < step.ready.size() && !step.broken(); ++i) look_at_job(step, step.ready[i]);
   step.ready.clear();
+  if (planted(Planted::left_open) && step.s.stop_asked) return;
   if (!step.broken() && step.s.open_jobs == 0 && !is_final(step.s.attempt.status)) conclude(step);
 }
 

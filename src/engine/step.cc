@@ -1,5 +1,6 @@
 #include "engine/step.h"
 
+#include "base/planted.h"
 #include "engine/record_codec.h"
 
 namespace pawl::engine {
@@ -11,11 +12,13 @@ void Step::emit(Change change, const std::shared_ptr<const Plan>& new_plan) {
     out.broken = applied.error().message;
     return;
   }
-  for (std::size_t kind = 0; kind < held_before.size(); ++kind)
+  const auto* tried = std::get_if<TryEnded>(&change);
+  const bool leaks = planted(Planted::leaked_slot) && tried && tried->status == TryStatus::timed_out;
+  for (std::size_t kind = 0; kind < held_before.size() && !leaks; ++kind)
     limits.used[kind] += s.slots_held[kind] - held_before[kind];
   if (const auto* ended = std::get_if<JobEnded>(&change); ended && job(ended->job).of < 0)
     for (const int dependent : plan(ended->job).dependents)
-      if (progress(dependent).open_needs == 0) ready.push_back(dependent);
+      if (progress(dependent).open_needs <= (planted(Planted::hasty_job) ? 1 : 0)) ready.push_back(dependent);
   changes_.push_back(std::move(change));
 }
 
@@ -26,10 +29,7 @@ void Step::finish() {
   s.last_at = now;
   limits.note_waiting(s);
   limits.groups.note(s.run);
-  // A run that only waits, perhaps for a person, kills nobody: the next one need not wait for it.
-  if (limits.on_probation == s.run.id && (is_final(s.attempt.status) || s.finished_task || s.counted_recoveries < 2 ||
-                                          (s.in_flight.empty() && s.limited.empty())))
-    limits.on_probation.reset();
+  limits.note_probation(s);
   if (!s.held()) limits.wants_probation.erase(s.run.id);  // else it would be offered its turn for ever
   out.changes.record = RecordRow{s.run.id, s.seq, now, encode(changes_)};
   if (row_changed && !out.changes.new_run) out.changes.run = s.run;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/planted.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "engine/step.h"
@@ -310,7 +311,7 @@ std::string idempotency_key(const RunState& state, TaskRef ref) {
   name += '\n';
   name += state.plan_of(ref).task->id;
   name += '\n';
-  name += std::to_string(state.task(ref).generation);
+  name += std::to_string(planted(Planted::key_of_attempt) ? state.attempt.number : state.task(ref).generation);
   return blake2b_hex(name);
 }
 
@@ -386,7 +387,7 @@ bool start_approval(Step& step, TaskRef ref, const ApprovalPlan& approval) {
   if (!message) return cannot_start(step, ref, message.error(), "approval");
   if (message->size() > preview_bytes) *message = std::string(cut_utf8(*message, preview_bytes)) + "…";
   std::optional<Instant> expires;
-  if (action.expires) expires = step.now + *action.expires;
+  if (action.expires && !planted(Planted::endless_approval)) expires = step.now + *action.expires;
   step.emit(TaskWaits{ref, WaitsFor::approval, expires, std::move(*message)});
   return true;
 }
@@ -398,7 +399,8 @@ void task_is_due(Step& step, TaskRef ref) {
   if (std::holds_alternative<WaitAction>(task.action)) {
     step.emit(TaskEnded{ref, WorkStatus::success, SkipReason::none, nullptr});
   } else if (const auto* approval = std::get_if<ApprovalAction>(&task.action)) {
-    end_task(step, ref, WorkStatus::failed, SkipReason::none,
+    const WorkStatus end = planted(Planted::expiry_approves) ? WorkStatus::success : WorkStatus::failed;
+    end_task(step, ref, end, SkipReason::none,
              failure("approval_expired", fmt::format("nobody answered within {}", to_text(*approval->expires))));
   } else if (start_task(step, ref)) {
     return;
@@ -446,12 +448,14 @@ void finish_try(Step& step, const TaskFinished& event) {
   RunState& s = step.s;
   const TaskRef ref = event.ref;
   // A result that comes late, or twice, changes nothing.
-  if (!s.in_flight.contains(ref) || s.task(ref).last_try != event.try_number) return;
-  if (event.attempt != 0 && event.attempt != s.attempt.number) return;
+  if (!s.in_flight.contains(ref)) return;
+  const int number = planted(Planted::any_try) ? s.task(ref).last_try : event.try_number;
+  if (s.task(ref).last_try != number) return;
+  if (event.attempt != 0 && event.attempt != s.attempt.number && !planted(Planted::any_attempt)) return;
 
   const TaskPlan& plan = s.plan_of(ref);
   const Outcome& outcome = event.outcome;
-  TryEnded ended{ref, event.try_number, TryStatus::success, nullptr, nullptr, preview_of(plan, outcome)};
+  TryEnded ended{ref, number, TryStatus::success, nullptr, nullptr, preview_of(plan, outcome)};
   switch (outcome.end) {
     case Outcome::End::completed: {
       RunContext context(s, ref.job, ref.task, s.task(ref).generation_started.value_or(step.now));
@@ -493,8 +497,11 @@ void finish_try(Step& step, const TaskFinished& event) {
     end_task(step, ref, WorkStatus::cancelled, SkipReason::none, nullptr);
   } else if (status != TryStatus::success) {
     const Retry& retry = plan.task->retry;
-    if (!is_stopping(step, ref.job) && task.failed_tries <= retry.max) {
-      const Duration delay = retry_delay(retry, task.failed_tries, jitter_seed(s, ref, event.try_number));
+    const bool may = !is_stopping(step, ref.job) || planted(Planted::retry_after_cancel);
+    if (may && task.failed_tries <= retry.max) {
+      const Duration delay = planted(Planted::eager_retry)
+                                 ? Duration{}
+                                 : retry_delay(retry, task.failed_tries, jitter_seed(s, ref, event.try_number));
       step.emit(TaskWaits{ref, WaitsFor::retry, step.now + delay, {}});
       return settle(step);
     }

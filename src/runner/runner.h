@@ -36,6 +36,9 @@ class Runner {
   virtual ~Runner() = default;
   virtual void start(StartTask command) = 0;
   virtual void stop(StopTask command) = 0;
+  // The run is a success, durably, and no try of it runs: what its tasks have kept for each other may go. Not told after a
+  // crash. From the same thread, before what a rerun of it starts.
+  virtual void discard(RunId) {}
 };
 
 // Longest log of a try (docs/semantics.md, limits); those of values are in model/limits.h.

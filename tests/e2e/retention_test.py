@@ -52,9 +52,9 @@ class Retention(unittest.TestCase):
 
     def test_a_run_goes_with_its_log_and_its_folder_and_the_others_stay(self):
         text = LEAVES_MUCH.replace("$OUTSIDE", str(self.outside))
-        self.server.apply(workflow("short", script("t", text), retention="3s"))
+        self.server.apply(workflow("short", script("t", text + "exit 1"), retention="3s"))
         self.server.apply(workflow("long", script("t", "echo said; exit 1"), retention="30d"))
-        self.server.apply(workflow("ever", script("t", "echo said")))
+        self.server.apply(workflow("ever", script("t", "echo said; exit 1")))
         self.server.apply(workflow("open", {"id": "ask", "approval": {"message": "go on?"}}, retention="1s"))
         waiting = self.server.start_run("open")["id"]
         stays = self.ended("long") + self.ended("ever")

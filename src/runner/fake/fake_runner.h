@@ -18,10 +18,14 @@ class FakeRunner final : public Runner {
 
   void start(StartTask command) override;
   void stop(StopTask command) override;
+  void discard(RunId run) override {
+    if (on_discard) on_discard(run);
+  }
 
   // Called inside start(), before the try counts as running.
   std::function<void(const StartTask&)> on_start;
   std::function<void(const StopTask&)> on_stop;
+  std::function<void(RunId)> on_discard;
 
   const std::map<Key, StartTask>& running() const { return running_; }
   // Ends a try; the result is the caller's to deliver. nullopt: no such try runs.

@@ -21,12 +21,14 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "runner/process/cgroups.h"
 #include "runner/process/descriptor.h"
+#include "runner/process/discarded_folders.h"
 #include "runner/process/environment.h"
 #include "runner/process/folder_removal.h"
 #include "runner/process/guard_link.h"
@@ -117,7 +119,8 @@ class GuardedProcessRunner final : public ProcessRunner {
         epoll_(std::move(epoll)),
         wake_(std::move(wake)),
         environment_(server_environment()),
-        guard_(options_.program, options_.guard_lock, [this] { cgroups_.end_leftovers(); }) {
+        guard_(options_.program, options_.guard_lock, [this] { cgroups_.end_leftovers(); }),
+        discarded_(options_.workspace, protection_.identity(), options_.ended_well) {
     if (protection_.user) environment_.home = protection_.user->home;
     watch(wake_, wake_channel);
     thread_ = std::jthread([this] { loop(); });
@@ -129,6 +132,7 @@ class GuardedProcessRunner final : public ProcessRunner {
     post(std::move(command));
   }
   void stop(StopTask command) override { post(std::move(command)); }
+  void discard(RunId run) override { post(Discard{run}); }
 
   Result<void> remove_folder(RunId run, const std::stop_token& stop) override {
     return runner::remove_folder(options_.workspace, to_string(run), protection_.identity(), stop);
@@ -142,6 +146,7 @@ class GuardedProcessRunner final : public ProcessRunner {
     }
     wake();
     if (thread_.joinable()) thread_.join();
+    discarded_.stop();
   }
 
  private:
@@ -149,11 +154,16 @@ class GuardedProcessRunner final : public ProcessRunner {
   enum : std::uint64_t { control_channel = 0, out_channel = 1, err_channel = 2 };
   static constexpr std::uint64_t wake_channel = 0, guard_channel = 1;  // serials begin with 1, so these are free
 
-  void post(Command command) {
+  struct Discard {
+    RunId run;
+  };
+  using Order = std::variant<StartTask, StopTask, Discard>;
+
+  void post(Order order) {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
-      commands_.push_back(std::move(command));
+      orders_.push_back(std::move(order));
     }
     wake();
   }
@@ -178,7 +188,7 @@ class GuardedProcessRunner final : public ProcessRunner {
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     std::array<epoll_event, 64> events;
     while (true) {
-      if (!take_commands()) break;
+      if (!take_orders()) break;
       launch_waiting();
       settle();
       const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), next_look());
@@ -188,21 +198,26 @@ class GuardedProcessRunner final : public ProcessRunner {
   }
 
   // False: we are to stop.
-  bool take_commands() {
-    std::vector<Command> commands;
+  bool take_orders() {
+    std::vector<Order> orders;
+    bool stopping = false;
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_) return false;
-      commands.swap(commands_);
+      stopping = stopping_;
+      orders.swap(orders_);
     }
-    for (Command& command : commands) {
-      if (auto* start = std::get_if<StartTask>(&command)) {
+    for (Order& order : orders) {
+      if (auto* discard = std::get_if<Discard>(&order)) {
+        discarded_.discard(discard->run);
+      } else if (stopping) {
+        continue;
+      } else if (auto* start = std::get_if<StartTask>(&order)) {
         waiting_.push_back(std::move(*start));
       } else {
-        take_stop(std::get<StopTask>(command));
+        take_stop(std::get<StopTask>(order));
       }
     }
-    return true;
+    return !stopping;
   }
 
   void take_stop(const StopTask& stop) {
@@ -254,6 +269,7 @@ class GuardedProcessRunner final : public ProcessRunner {
 
   void launch(StartTask command) {
     const auto& input = std::get<ProcessInput>(command.input);
+    discarded_.keep(command.run);
     auto files = TaskFiles::make(options_.workspace, command, protection_.identity());
     if (!files) return answer(command, failed_try("workspace_unavailable", files.error().message));
     if (const auto error = launch_in(*files, command, input)) {
@@ -493,7 +509,7 @@ class GuardedProcessRunner final : public ProcessRunner {
   ServerEnvironment environment_;
 
   std::mutex mutex_;
-  std::vector<Command> commands_;  // guarded by mutex_
+  std::vector<Order> orders_;  // guarded by mutex_
   bool stopping_ = false;  // guarded by mutex_
   std::mutex shutdown_mutex_;
 
@@ -502,6 +518,7 @@ class GuardedProcessRunner final : public ProcessRunner {
   std::map<std::uint64_t, ProcessTry> running_;  // by serial
   std::uint64_t last_serial_ = 0;
   GuardLink guard_;
+  DiscardedFolders discarded_;
   bool guard_full_ = false;  // its queue took no more
   std::array<char, 64 << 10> buffer_;
   std::jthread thread_;  // last: it uses all of the above

@@ -6,6 +6,8 @@
 // A try ends when its main process does; whatever it left behind is killed then. What a task is given and held to:
 // docs/tasks.md.
 //
+// A run's folder is there until the run is a success: then it is discarded (discarded_folders.h).
+//
 // Codes of a try that could not be carried through:
 //   spawn_failed           no such program, no such folder, no more processes; the message names what
 //   workspace_unavailable  its folder or its script could not be made
@@ -54,6 +56,9 @@ struct ProcessOptions {
   // user by the rights of files, those of root because it is covered by a mount, all others by Landlock, which also keeps
   // them from the folders of other runs. As far as the kernel can do it.
   bool fence = false;
+  // Whether a run of which an earlier process has left the folder is a success: then it is removed. Asked at the start, from
+  // a thread of the runner's. Empty: such folders stay.
+  std::function<bool(RunId)> ended_well = {};
 };
 
 class ProcessRunner : public Runner {
