@@ -1,10 +1,10 @@
 #include "power/check.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 
 #include <algorithm>
 
+#include "power/integrity.h"
 #include "store/log_store.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -13,21 +13,6 @@ namespace {
 
 std::size_t count_until(const std::vector<std::size_t>& places, std::size_t length) {
   return static_cast<std::size_t>(std::ranges::upper_bound(places, length) - places.begin());
-}
-
-// All pages and all indexes, which opening looks at only quickly.
-std::string integrity(const std::string& path) {
-  sqlite3* db = nullptr;
-  std::string said = "cannot be opened";
-  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
-    const auto keep = [](void* text, int, char** values, char**) {
-      *static_cast<std::string*>(text) = values[0];
-      return 0;
-    };
-    if (sqlite3_exec(db, "PRAGMA integrity_check(1)", keep, &said, nullptr) != SQLITE_OK) said = sqlite3_errmsg(db);
-  }
-  sqlite3_close(db);
-  return said;
 }
 
 class Check {

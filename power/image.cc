@@ -66,6 +66,7 @@ void Disk::go_to(std::size_t length) {
         file.pending.clear();
         break;
       }
+      case Op::Kind::lose: files_[op.file].pending.clear(); break;
     }
   }
 }

@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -18,10 +16,11 @@
 namespace pawl::power {
 namespace {
 
-class Recorder {
+class Recorder final : public FileCalls {
  public:
-  void start(const std::string& folder) {
+  void start(const std::string& folder, FileCalls* below) {
     const std::lock_guard lock(mutex_);
+    put_before(below);
     folder_ = folder;
     tape_ = {};
     files_.clear();
@@ -37,6 +36,62 @@ class Recorder {
     return std::move(tape_);
   }
 
+  int open(const char* path, int flags, mode_t mode) override {
+    const auto place = inside(std::string_view(path));
+    const bool fresh = place && (flags & O_CREAT) != 0 && ::access(path, F_OK) != 0;
+    const int descriptor = FileCalls::open(path, flags, mode);
+    if (descriptor >= 0 && fresh && records(*place)) made(*place);
+    return descriptor;
+  }
+  ssize_t write(int descriptor, const void* bytes, std::size_t size, off_t offset) override {
+    const ssize_t written = FileCalls::write(descriptor, bytes, size, offset);
+    if (written <= 0) return written;
+    if (const auto path = inside(descriptor); path && records(*path))
+      add_of(*path, {.kind = Op::Kind::write,
+                     .offset = static_cast<std::uint64_t>(offset),
+                     .bytes = std::string(static_cast<const char*>(bytes), static_cast<std::size_t>(written))});
+    return written;
+  }
+  int cut(int descriptor, off_t size) override {
+    const int result = FileCalls::cut(descriptor, size);
+    if (result != 0) return result;
+    if (const auto path = inside(descriptor); path && records(*path))
+      add_of(*path, {.kind = Op::Kind::cut, .offset = static_cast<std::uint64_t>(size)});
+    return result;
+  }
+  int sync(int descriptor, bool data_only) override {
+    const int result = FileCalls::sync(descriptor, data_only);
+    const int error = errno;
+    const auto path = inside(descriptor);
+    struct stat status{};
+    if (path && records(*path) && ::fstat(descriptor, &status) == 0) {
+      const bool folder = S_ISDIR(status.st_mode);
+      if (folder && result == 0) of_folder({.kind = Op::Kind::sync_folder, .path = *path});
+      if (!folder) add_of(*path, {.kind = result == 0 ? Op::Kind::sync : Op::Kind::lose});
+    }
+    errno = error;
+    return result;
+  }
+  int make_folder(const char* path, mode_t mode) override {
+    const int result = FileCalls::make_folder(path, mode);
+    if (const auto place = inside(std::string_view(path)); place && result == 0)
+      of_folder({.kind = Op::Kind::make_folder, .path = *place});
+    return result;
+  }
+  int rename(const char* from, const char* to) override {
+    const int result = FileCalls::rename(from, to);
+    const auto before = inside(std::string_view(from)), after = inside(std::string_view(to));
+    if (result == 0 && before && after) of_folder({.kind = Op::Kind::rename, .path = *before, .to = *after});
+    return result;
+  }
+  int remove(const char* path) override {
+    const int result = FileCalls::remove(path);
+    if (const auto place = inside(std::string_view(path)); place && result == 0 && records(*place))
+      of_folder({.kind = Op::Kind::remove, .path = *place});
+    return result;
+  }
+
+ private:
   // The path below the folder, if it is there.
   std::optional<std::string> inside(std::string_view path) const {
     if (!on_ || !path.starts_with(folder_)) return std::nullopt;
@@ -81,7 +136,6 @@ class Recorder {
   static bool records(const std::string& path) { return !path.ends_with(".lock"); }
   static bool is_index(const std::string& path) { return path.ends_with("-shm"); }
 
- private:
   void add(Op op) {
     tape_.ops.push_back(std::move(op));
     for (const auto& [path, file] : files_) {
@@ -106,98 +160,17 @@ Recorder& recorder() {
   return one;
 }
 
-int open_and_tell(const char* path, int flags, mode_t mode) {
-  const auto inside = recorder().inside(std::string_view(path));
-  const bool fresh = inside && (flags & O_CREAT) != 0 && ::access(path, F_OK) != 0;
-  const long descriptor = ::syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (descriptor >= 0 && fresh && recorder().records(*inside)) recorder().made(*inside);
-  return static_cast<int>(descriptor);
-}
-
-ssize_t write_and_tell(int descriptor, const void* bytes, std::size_t size, off_t offset) {
-  const long written = ::syscall(SYS_pwrite64, descriptor, bytes, size, offset);
-  if (written <= 0) return written;
-  if (const auto path = recorder().inside(descriptor); path && recorder().records(*path))
-    recorder().add_of(*path,
-                      {.kind = Op::Kind::write,
-                       .offset = static_cast<std::uint64_t>(offset),
-                       .bytes = std::string(static_cast<const char*>(bytes), static_cast<std::size_t>(written))});
-  return written;
-}
-
-int cut_and_tell(int descriptor, off_t size) {
-  const long result = ::syscall(SYS_ftruncate, descriptor, size);
-  if (const auto path = recorder().inside(descriptor); path && recorder().records(*path) && result == 0)
-    recorder().add_of(*path, {.kind = Op::Kind::cut, .offset = static_cast<std::uint64_t>(size)});
-  return static_cast<int>(result);
-}
-
-int sync_and_tell(long call, int descriptor) {
-  const long result = ::syscall(call, descriptor);
-  const auto path = recorder().inside(descriptor);
-  struct stat status{};
-  if (result != 0 || !path || !recorder().records(*path) || ::fstat(descriptor, &status) != 0)
-    return static_cast<int>(result);
-  if (S_ISDIR(status.st_mode))
-    recorder().of_folder({.kind = Op::Kind::sync_folder, .path = *path});
-  else
-    recorder().add_of(*path, {.kind = Op::Kind::sync});
-  return 0;
-}
-
 }  // namespace
 
-void start_tape(const std::string& folder) { recorder().start(folder); }
+FileCalls& start_tape(const std::string& folder, FileCalls* below) {
+  recorder().start(folder, below);
+  watch_files(&recorder());
+  return recorder();
+}
 std::size_t tape_length() { return recorder().length(); }
-Tape stop_tape() { return recorder().stop(); }
+Tape stop_tape() {
+  watch_files(nullptr);
+  return recorder().stop();
+}
 
 }  // namespace pawl::power
-
-// --- before the C library's, for shared libraries too ---
-
-// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name,cert-dcl50-cpp)
-extern "C" {
-
-int open(const char* path, int flags, ...) {
-  va_list rest;
-  va_start(rest, flags);
-  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
-  va_end(rest);
-  return pawl::power::open_and_tell(path, flags, mode);
-}
-int open64(const char* path, int flags, ...) __attribute__((alias("open")));
-ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
-  return pawl::power::write_and_tell(descriptor, bytes, size, offset);
-}
-ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t offset) {
-  return pawl::power::write_and_tell(descriptor, bytes, size, offset);
-}
-int ftruncate(int descriptor, off_t size) noexcept { return pawl::power::cut_and_tell(descriptor, size); }
-int ftruncate64(int descriptor, off64_t size) noexcept { return pawl::power::cut_and_tell(descriptor, size); }
-int fsync(int descriptor) { return pawl::power::sync_and_tell(SYS_fsync, descriptor); }
-int fdatasync(int descriptor) { return pawl::power::sync_and_tell(SYS_fdatasync, descriptor); }
-
-int mkdir(const char* path, mode_t mode) noexcept {
-  const auto result = static_cast<int>(::syscall(SYS_mkdir, path, mode));
-  if (const auto inside = pawl::power::recorder().inside(std::string_view(path)); inside && result == 0)
-    pawl::power::recorder().of_folder({.kind = pawl::power::Op::Kind::make_folder, .path = *inside});
-  return result;
-}
-int rename(const char* from, const char* to) noexcept {
-  const auto result = static_cast<int>(::syscall(SYS_rename, from, to));
-  auto& recorder = pawl::power::recorder();
-  const auto before = recorder.inside(std::string_view(from)), after = recorder.inside(std::string_view(to));
-  if (result == 0 && before && after)
-    recorder.of_folder({.kind = pawl::power::Op::Kind::rename, .path = *before, .to = *after});
-  return result;
-}
-int unlink(const char* path) noexcept {
-  const auto result = static_cast<int>(::syscall(SYS_unlink, path));
-  auto& recorder = pawl::power::recorder();
-  if (const auto inside = recorder.inside(std::string_view(path)); inside && result == 0 && recorder.records(*inside))
-    recorder.of_folder({.kind = pawl::power::Op::Kind::remove, .path = *inside});
-  return result;
-}
-
-}  // extern "C"
-// NOLINTEND(readability-inconsistent-declaration-parameter-name,cert-dcl50-cpp)

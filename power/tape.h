@@ -1,6 +1,5 @@
 // What reaches the files below a folder, in order: every write, sync, cut, creation, renaming and removal, whoever asks
-// for it, SQLite or we. Recorded where both meet, in the functions of the C library, which this program puts its own
-// before.
+// for it, SQLite or we. Recorded where both meet, in the functions of the C library (file_calls.h).
 // SQLite's index (-shm) is mapped memory: nothing writes it that could be seen here, and nothing syncs it. `index` holds
 // what was in it.
 // Threads: any; the order is that in which the calls return.
@@ -10,6 +9,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include "power/file_calls.h"
 
 namespace pawl::power {
 
@@ -23,6 +24,7 @@ struct Op {
     write,  // `bytes` at `offset` of `file`
     cut,  // `file` is `offset` bytes long
     sync,  // `file` is durable
+    lose,  // its sync failed: the kernel takes what was pending for clean, and it will never be durable
   };
   Kind kind{};
   int file = -1;
@@ -37,8 +39,9 @@ struct Tape {
   std::map<int, std::vector<std::pair<std::size_t, std::string>>> index;
 };
 
-// One recording at a time. The folder exists and is empty.
-void start_tape(const std::string& folder);
+// One recording at a time. The folder exists and is empty. `below` is asked before the kernel.
+// Returns who records: somebody else may be put above it.
+FileCalls& start_tape(const std::string& folder, FileCalls* below = nullptr);
 std::size_t tape_length();  // so far
 Tape stop_tape();
 

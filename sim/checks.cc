@@ -101,7 +101,6 @@ void Checks::look_at_result(const engine::RunState& state, const TryEnded& ended
     end += ' ';
     if (ended.outputs) end += find_string(*ended.outputs, "token");
   }
-  // A story's tasks hand on nothing, and what it prints is no output there.
   if (!given->second.contains(end))
     violation("result", id,
               fmt::format("{} is recorded as `{}`; told was `{}`", where, end, fmt::join(given->second, "`, `")));

@@ -236,11 +236,28 @@ def cron():
     return python_stage("tests/cron")
 
 
+def faults():
+    """What becomes of a promise when the N-th call of the system fails, and that the checks of it can fail."""
+    counts = Counts()
+    if not build("release", "pawl_faults"):
+        counts.failed.append("build of pawl_faults (release)")
+        return counts
+    for arguments in ([], ["--planted"]):
+        counts.check(f"pawl_faults {' '.join(arguments)}", run([BUILD / "release/pawl_faults", *arguments]))
+    return counts
+
+
 def fuzz():
     """The kept inputs once, and a few seconds of new ones."""
     counts = Counts()
     for target in ("cron", "definition", "expression"):
         counts.check(f"fuzz {target}", run([sys.executable, "fuzz/run.py", target, str(FUZZ_SECONDS)]))
+    return counts
+
+
+def sizes():
+    counts = Counts()
+    counts.check("sizes", run([sys.executable, "tests/sizes.py"]))
     return counts
 
 
@@ -280,7 +297,7 @@ def instruction_counts():
 
 def format_check():
     counts = Counts()
-    files = sorted(str(path) for room in ("src", "sim", "bench", "power", "tests", "fuzz") for path in (ROOT / room).rglob("*")
+    files = sorted(str(path) for room in ("src", "sim", "bench", "power", "faults", "tests", "fuzz") for path in (ROOT / room).rglob("*")
                    if path.suffix in (".h", ".cc"))
     counts.check("format of C++ files", run(["clang-format-19", "--dry-run", "-Werror", *files]))
     return counts
@@ -293,9 +310,11 @@ STAGES = {
     "tools": lambda: python_stage("tests"),
     "sim": simulator,
     "power": power,
+    "faults": faults,
     "schema": lambda: python_stage("tests/schema"),
     "cron": cron,
     "e2e": lambda: python_stage("tests/e2e"),
+    "sizes": sizes,
     "kill": kill,
     "demo": demo,
     "instructions": instruction_counts,

@@ -15,6 +15,7 @@
 #include "app/system_ports.h"
 #include "base/log.h"
 #include "base/thread_annotations.h"
+#include "driver/carried_time.h"
 #include "driver/plan_cache.h"
 #include "runner/http/http_runner.h"
 #include "runner/process/process_runner.h"
@@ -183,6 +184,7 @@ class OpenHost final : public Host {
     auto store = store::open_sqlite({.path = options_.data + "/pawl.db"});
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);
+    if (auto set = set_clock(); !set) return set;
     auto logs = store::open_log_files(options_.data + "/logs");
     if (!logs) return std::unexpected(logs.error());
     logs_ = std::move(*logs);
@@ -252,6 +254,25 @@ class OpenHost final : public Host {
   }
 
  private:
+  // No earlier than what an earlier process has written down.
+  Result<void> set_clock() {
+    auto reader = store_->reader();
+    if (!reader) return std::unexpected(reader.error());
+    const auto node = (*reader)->node();
+    if (!node) return std::unexpected(node.error());
+    Instant seen = node->heartbeat.value_or(Instant{});
+    // One that cannot be read is that run's misfortune, and told when somebody looks at it.
+    for (const Run& run : (*reader)->runs({}, 1, "").value_or(store::RunPage{}).items)
+      seen = std::max({seen, run.created_at, run.started_at.value_or(Instant{}), run.finished_at.value_or(Instant{})});
+    const Duration behind = clock_.go_on_from(seen);
+    if (behind > std::chrono::seconds(2))
+      log::warning(behind > driver::most_carried
+                       ? "the machine's clock is far behind what is stored: it is followed"
+                       : "the machine's clock is behind what is stored: time goes on from that",
+                   {{"by", to_text(behind)}, {"stored", to_rfc3339(seen)}});
+    return {};
+  }
+
   void end_runners() {
     if (process_) process_->shutdown();
     if (http_) http_->shutdown();

@@ -3,10 +3,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include <algorithm>
-
 #include "base/check.h"
 #include "base/thread_annotations.h"
+#include "driver/carried_time.h"
 
 namespace pawl::app {
 namespace {
@@ -17,40 +16,24 @@ Duration read_clock(clockid_t clock) {
   return std::chrono::duration_cast<Duration>(std::chrono::seconds(at.tv_sec) + std::chrono::nanoseconds(at.tv_nsec));
 }
 
-// A correction larger than this is a jump, and not followed.
-constexpr Duration small_correction = std::chrono::seconds(2);
-
 }  // namespace
 
-struct SystemClock::Anchor {
+struct SystemClock::Carried {
   Mutex mutex;
-  Duration wall GUARDED_BY(mutex){};
-  Duration boot GUARDED_BY(mutex){};
-  Duration latest GUARDED_BY(mutex){};
+  driver::CarriedTime time GUARDED_BY(mutex){read_clock(CLOCK_REALTIME), read_clock(CLOCK_BOOTTIME)};
 };
 
-SystemClock::SystemClock() : anchor_(std::make_unique<Anchor>()) {
-  const MutexLock lock(anchor_->mutex);
-  anchor_->wall = read_clock(CLOCK_REALTIME);
-  anchor_->boot = read_clock(CLOCK_BOOTTIME);
-}
-
+SystemClock::SystemClock() : carried_(std::make_unique<Carried>()) {}
 SystemClock::~SystemClock() = default;
 
 Instant SystemClock::now() {
-  const MutexLock lock(anchor_->mutex);
-  const Duration wall = read_clock(CLOCK_REALTIME);
-  const Duration boot = read_clock(CLOCK_BOOTTIME);
-  const Duration carried = anchor_->wall + (boot - anchor_->boot);
-  if (wall - carried < small_correction && carried - wall < small_correction) {
-    anchor_->wall = wall;
-    anchor_->boot = boot;
-  } else {
-    anchor_->wall = carried;
-    anchor_->boot = boot;
-  }
-  anchor_->latest = std::max(anchor_->latest, anchor_->wall);
-  return Instant{anchor_->latest};
+  const MutexLock lock(carried_->mutex);
+  return carried_->time.at(read_clock(CLOCK_REALTIME), read_clock(CLOCK_BOOTTIME));
+}
+
+Duration SystemClock::go_on_from(Instant seen) {
+  const MutexLock lock(carried_->mutex);
+  return carried_->time.go_on_from(seen);
 }
 
 std::uint64_t SystemRng::next() {

@@ -7,17 +7,18 @@
 
 namespace pawl::app {
 
-// UTC, set once at the start and carried on by CLOCK_BOOTTIME: somebody who sets the machine's clock moves no due time.
-// Small corrections, as time services make them, are followed; it never goes back. Threads: any.
+// UTC, set once at the start and carried on by CLOCK_BOOTTIME: driver/carried_time.h. Threads: any.
 class SystemClock final : public driver::Clock {
  public:
   SystemClock();
   ~SystemClock() override;
   Instant now() override;
+  // CarriedTime's
+  Duration go_on_from(Instant seen);
 
  private:
-  struct Anchor;
-  std::unique_ptr<Anchor> anchor_;
+  struct Carried;
+  std::unique_ptr<Carried> carried_;
 };
 
 // The kernel's randomness, 512 bytes a call. Threads: one.

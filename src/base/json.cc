@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <new>
 #include <stdexcept>
 
 #include "base/check.h"
@@ -136,6 +137,8 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
     Json value = parser.handler().stack.release();
     if (count_members(value) != members) return fail(Code::invalid, "JSON: an object has the same key twice");
     return value;
+  } catch (const std::bad_alloc&) {  // says nothing about the text, which may be a stored one
+    throw;
   } catch (const std::exception& e) {  // Boost.JSON throws on sizes past its own limits
     return fail(Code::invalid, fmt::format("JSON: {}", e.what()));
   }

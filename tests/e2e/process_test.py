@@ -6,7 +6,7 @@ import unittest
 
 from support.definitions import NEVER_POISON, http, script, workflow
 from support.peer import Peer, first, hang
-from support.pawl import PAWL, Server, alive, clean_environment, cli, tasks_of, wait_until
+from support.pawl import PAWL, Server, alive, clean_environment, cli, end, tasks_of, wait_until
 
 
 class Leftovers(unittest.TestCase):
@@ -42,6 +42,64 @@ class Leftovers(unittest.TestCase):
         self.server.start()
         self.assertEqual(self.server.wait_run(run["id"])["status"], "success")
         self.assertFalse(witness.exists(), "a process of the first try lived when the second began")
+
+    # Each way out of its task holds a lock that the next try must find free: the script's first line, or it is a witness.
+    ESCAPES = {
+        "double-fork": "(setsid bash -c '(setsid bash -c \"trap : TERM HUP; echo up >> $UP; while :; do sleep 1; done\" &) ; exit' &)",
+        "nohup": "nohup setsid sh -c 'echo up >> $UP; while :; do sleep 1; done' > /dev/null 2>&1 &",
+        "closed-stdio": "setsid sh -c 'exec < /dev/null > /dev/null 2>&1 0<&- 1>&- 2>&-; echo up >> $UP; while :; do sleep 1; done' &",
+        "deaf": "(trap '' TERM HUP INT QUIT; echo up >> $UP; while :; do sleep 1; done) &",
+        "many": "for i in 1 2 3 4 5; do setsid sh -c 'echo up >> $UP; while :; do sleep 1; done' & done",
+        "again": "setsid bash -c 'trap \"\" TERM; echo up >> $UP; while :; do sleep 0.1 & wait $!; done' &",
+    }
+
+    def kills_and_starts_at_once(self, kill):
+        folder = self.server.folder
+        for name in self.ESCAPES:
+            (folder / f"{name}.up").touch()
+        self.server.start()
+        jobs = {name: {"tasks": [script("work", f"""
+            set +e
+            export UP={folder}/{name}.up
+            exec 9>> {folder}/{name}.lock
+            if ! flock -n 9; then echo overlap >> {folder}/witness; fi
+            if [ -s $UP ]; then exit 0; fi
+            {escape}
+            while :; do sleep 1; done""")]} for name, escape in self.ESCAPES.items()}
+        self.server.apply(workflow("escapes", jobs=jobs, **NEVER_POISON))
+        run = self.server.start_run("escapes")["id"]
+        # As many at once as there are slots; the others come when the first are done, and find nothing to escape from.
+        at_once = wait_until(lambda: [name for name in self.ESCAPES if (folder / f"{name}.up").stat().st_size > 0] if
+                             len([name for name in self.ESCAPES if (folder / f"{name}.up").stat().st_size > 0]) >= 2 else None,
+                             20, "escapes")
+        self.assertGreaterEqual(len(at_once), 2)
+        for name in self.ESCAPES:
+            (folder / f"{name}.up").write_text("up\n")
+        kill()
+        self.server.start()
+        self.assertEqual(self.server.wait_run(run)["status"], "success")
+        self.assertFalse((folder / "witness").exists(), "something of a try lived when the next one began")
+
+    def test_the_next_try_finds_nothing_of_the_last_one(self):
+        self.kills_and_starts_at_once(self.server.kill)
+
+    def test_nor_when_guard_and_keepers_die_with_the_server(self):
+        def kill():
+            if 'processes_by="cgroup' not in self.server.log_text():
+                self.skipTest("without cgroups nobody is left who could know")
+            below = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
+            rows = [line.split(None, 2) for line in below.splitlines()]
+            ours, grown = {self.server.process.pid}, True
+            while grown:
+                more = {int(pid) for pid, parent, name in rows if int(parent) in ours and name.startswith("pawl")} - ours
+                grown = bool(more)
+                ours |= more
+            self.assertGreater(len(ours), 2, "the guard and a keeper")
+            for pid in sorted(ours):
+                end(pid)
+            self.server.process.wait()
+
+        self.kills_and_starts_at_once(kill)
 
     def test_what_a_finished_task_leaves_behind_is_killed(self):
         pids = self.server.folder / "pids"

@@ -2,9 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -15,6 +19,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "runner/process/killing.h"
 
 namespace pawl::runner {
 namespace {
@@ -169,7 +174,42 @@ Cgroups Cgroups::find(const TaskLimits& limits, const std::string& key, const So
   return groups;
 }
 
-void Cgroups::remove_leftovers() const {
+namespace {
+
+std::vector<pid_t> processes_in(const std::string& group) {
+  std::ifstream file(group + "/cgroup.procs");
+  std::vector<pid_t> pids;
+  for (pid_t pid = 0; file >> pid;) pids.push_back(pid);
+  return pids;
+}
+
+// A number read a moment ago may be another process's by now: what it means is held first, and looked up again.
+void kill_in(const std::string& group, pid_t pid) {
+  const Descriptor process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+  if (!process.valid()) return;
+  const auto there = processes_in(group);
+  if (std::ranges::find(there, pid) != there.end())
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+}
+
+// Guard and keepers are gone; where somebody has killed those too, what they watched over may live.
+void end_all_in(const std::string& group) {
+  const Duration until = elapsed() + give_up_after;
+  for (auto left = processes_in(group); !left.empty(); left = processes_in(group)) {
+    if (elapsed() > until) {
+      log::error("processes of an earlier server cannot be killed",
+                 {{"cgroup", group}, {"left", std::to_string(left.size())}});
+      return;
+    }
+    write_text(group + "/cgroup.kill", "1");  // version 1 has no such file
+    for (const pid_t pid : left) kill_in(group, pid);
+    ::poll(nullptr, 0, 5);
+  }
+}
+
+}  // namespace
+
+void Cgroups::end_leftovers() const {
   for (const std::string* folder : {&processes_, &memory_}) {
     if (folder->empty()) continue;
     DIR* const entries = ::opendir(folder->c_str());
@@ -179,6 +219,7 @@ void Cgroups::remove_leftovers() const {
     ::closedir(entries);
     for (const std::string& name : names) {
       if (!name.starts_with(prefix_) || name == prefix_ + "server") continue;
+      end_all_in(*folder + "/" + name);
       ::rmdir((*folder + "/" + name).c_str());
     }
   }

@@ -40,8 +40,9 @@ class Cgroups {
   bool hold_memory() const { return !memory_.empty(); }
   int version() const { return version_; }  // 0: there are none
 
-  // Removes what tries of earlier servers with the same key left behind. None of their processes may live any more.
-  void remove_leftovers() const;
+  // Ends what tries of earlier servers with the same key left behind, and removes their groups. Guard and keepers of theirs
+  // must be gone: as a rule nothing lives then, unless those were killed themselves. Takes seconds at most.
+  void end_leftovers() const;
 
   // Groups with the limits, for a try. A group that cannot be made is left out, and counted instead.
   TryGroups make(std::uint64_t serial) const;

@@ -103,7 +103,7 @@ TEST_F(CgroupFolder, WhatAnEarlierServerLeftIsRemovedAndNothingElse) {
        {prefix() + "1", prefix() + "server", std::string{"pawl-other-1"}, std::string{"user"}}) {
     fs::create_directory(folder_ + "/tree/" + name);
   }
-  find().remove_leftovers();
+  find().end_leftovers();
   EXPECT_FALSE(fs::exists(folder_ + "/tree/" + prefix() + "1"));
   EXPECT_TRUE(fs::exists(folder_ + "/tree/" + prefix() + "server"));
   EXPECT_TRUE(fs::exists(folder_ + "/tree/pawl-other-1"));

@@ -119,7 +119,7 @@ class GuardedProcessRunner final : public ProcessRunner {
         epoll_(std::move(epoll)),
         wake_(std::move(wake)),
         environment_(server_environment()),
-        guard_(options_.program, options_.guard_lock, [this] { cgroups_.remove_leftovers(); }),
+        guard_(options_.program, options_.guard_lock, [this] { cgroups_.end_leftovers(); }),
         discarded_(options_.workspace, protection_.identity(), options_.ended_well) {
     if (protection_.user) environment_.home = protection_.user->home;
     watch(wake_, wake_channel);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <new>
 
 namespace pawl::store {
 namespace {
@@ -30,6 +31,12 @@ Code code_of(int sqlite_code, int system_error) {
   }
 }
 
+// SQLite tells a page that the system could not read and one that makes no sense alike. Which it was is in errno, if
+// that was clean before the call; nobody should have to restore a backup because a cable was loose.
+bool could_not_read(int sqlite_code) {
+  return (sqlite_code & 0xff) == SQLITE_CORRUPT && (errno == EIO || errno == ENXIO);
+}
+
 // SQLite counts all memory it takes, under one lock for all threads, unless it is told not to before its first use.
 void configure_once() {
   static std::once_flag once;
@@ -40,6 +47,8 @@ void configure_once() {
 
 std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
   if ((code & 0xff) == SQLITE_FULL) return fail(Code::overloaded, "there is no room on the disk", "no_room");
+  if (could_not_read(code))
+    return fail(Code::unavailable, fmt::format("sqlite: disk I/O error: {} ({})", std::strerror(errno), code));
   const bool same = db != nullptr && sqlite3_extended_errcode(db) == code;
   // SQLite remembers it for these alone.
   const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
@@ -51,6 +60,7 @@ std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
 }
 
 Result<bool> Statement::step() {
+  errno = 0;
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) {
@@ -69,14 +79,21 @@ Result<void> Statement::run() {
   return {};
 }
 
+// What SQLite had no memory to hand out must not look like a row that is damaged.
+void Statement::check_memory() const {
+  if (sqlite3_errcode(sqlite3_db_handle(statement_.get())) == SQLITE_NOMEM) throw std::bad_alloc();
+}
+
 std::string_view Statement::text(int column) const {
   const auto* const text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  if (text == nullptr) check_memory();
   return {text == nullptr ? "" : text, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
 std::optional<RunId> Statement::run_id(int column) const {
   RunId id;
   const void* const blob = sqlite3_column_blob(statement_.get(), column);
+  if (blob == nullptr) check_memory();
   if (static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)) != id.value.bytes.size())
     return std::nullopt;
   std::memcpy(id.value.bytes.data(), blob, id.value.bytes.size());
@@ -86,6 +103,7 @@ std::optional<RunId> Statement::run_id(int column) const {
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, int flags) {
   configure_once();
   sqlite3* db = nullptr;
+  errno = 0;
   const int code = sqlite3_open_v2(path.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   std::unique_ptr<Connection> connection(new Connection(db));
   if (code != SQLITE_OK) return sqlite_error(db, code);
@@ -98,6 +116,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, in
 }
 
 Result<void> Connection::execute(const char* sql) {
+  errno = 0;
   const int code = sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return sqlite_error(db_.get(), code);
   return {};
@@ -106,6 +125,7 @@ Result<void> Connection::execute(const char* sql) {
 template <class Value>
 Result<Value> Connection::first(const char* sql, Value (*read)(const Statement&)) {
   sqlite3_stmt* raw = nullptr;
+  errno = 0;
   const int code = sqlite3_prepare_v2(db_.get(), sql, -1, &raw, nullptr);
   Statement statement(raw);
   if (code != SQLITE_OK) return sqlite_error(db_.get(), code);
@@ -125,6 +145,7 @@ Result<std::string> Connection::text(const char* sql) {
 Result<Statement*> Connection::prepared(std::string_view sql) {
   if (const auto known = statements_.find(sql); known != statements_.end()) return &known->second;
   sqlite3_stmt* raw = nullptr;
+  errno = 0;
   const int code =
       sqlite3_prepare_v3(db_.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
   Statement statement(raw);

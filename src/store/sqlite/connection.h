@@ -59,6 +59,8 @@ class Statement {
   std::optional<RunId> run_id(int column) const;
 
  private:
+  void check_memory() const;
+
   struct Finalize {
     void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
   };
@@ -112,7 +114,7 @@ class Connection {
   std::map<std::string, Statement, std::less<>> statements_;  // after db_: they go first
 };
 
-// What SQLite said last on this connection, `code` being its answer.
+// What SQLite said last on this connection, `code` being its answer; errno was 0 before it was asked.
 std::unexpected<Error> sqlite_error(sqlite3* db, int code);
 
 }  // namespace pawl::store

@@ -116,9 +116,14 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view how) {
 }
 
 Result<void> quick_check(Connection& connection, const std::string& path) {
-  const auto found = connection.text("PRAGMA quick_check(1)");
+  const auto look = [&] { return connection.text("PRAGMA quick_check(1)"); };
+  auto found = look();
+  // It tells of pages that could not be read, or had no memory, as it does of damage. But damage stays.
+  if (found && *found != "ok") found = look();
+  const int why = errno;
   if (!found) return std::unexpected(found.error());
   if (*found == "ok") return {};
+  if (why == EIO || why == ENXIO) return system_error(why, "read", path);
   // Under a line that says which database comes the first thing that is wrong.
   const std::size_t last = found->find_last_of('\n');
   return damaged(path, last == std::string::npos ? *found : found->substr(last + 1));
@@ -191,10 +196,17 @@ Result<std::unique_ptr<SqliteWriter>> open_writer(const std::string& path, int c
   if (auto done = migrate(connection, migrations()); !done) return std::unexpected(done.error());
   auto writer = SqliteWriter::make(std::move(*opened), checkpoint_pages);
   if (!writer) return writer;
-  // Also makes durable what a killed process had written but not synced, before anybody can read it: the WAL is synced
-  // as a whole.
   if (auto begun = (*writer)->begin_epoch(); !begun) return std::unexpected(begun.error());
   return writer;
+}
+
+// What is found at the start is acknowledged by everything that builds on it, so it has to be durable first.
+Result<std::unique_ptr<SqliteWriter>> open_durable(const std::string& path, const WalEnd& wal_end,
+                                                   int checkpoint_pages) {
+  if (auto renewed = renew_wal(path, wal_end); !renewed) return std::unexpected(renewed.error());
+  // SQLite syncs the folder too, after the first commit, but does not look whether that works.
+  if (auto synced = sync_folder(fs::path(path).parent_path().string()); !synced) return std::unexpected(synced.error());
+  return open_writer(path, checkpoint_pages);
 }
 
 class SqliteStore final : public Store {
@@ -227,7 +239,8 @@ Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int 
   if (!*there)
     if (auto created = create(path); !created) return std::unexpected(created.error());
   if (auto ours = check_header(path); !ours) return std::unexpected(ours.error());
-  if (auto whole = check_wal(path); !whole) return std::unexpected(whole.error());
+  const auto wal_end = check_wal(path);
+  if (!wal_end) return std::unexpected(wal_end.error());
   if (file_size(path + "-wal") == 0 && file_size(path) <= quick_check_limit)
     if (auto sound = check_file(path); !sound) return std::unexpected(sound.error());
   // By ourselves, because SQLite would not say why it cannot.
@@ -241,7 +254,7 @@ Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int 
     }
     if (missing) made.push_back(path + side);
   }
-  auto writer = open_writer(path, checkpoint_pages);
+  auto writer = open_durable(path, *wal_end, checkpoint_pages);
   if (!writer && file_size(path + "-wal") == 0)
     for (const std::string& file_made : made) ::unlink(file_made.c_str());
   return writer;

@@ -412,6 +412,31 @@ TEST_F(SqliteWal, OneThatIsGoneOrCutOffIsMissed) {
   expect_refused(wal_.substr(0, header + last_transaction() * frame), true);
 }
 
+// The log begins anew over one that was copied whole; the disk fails half-way through the new header.
+TEST_F(SqliteWal, HalfAHeaderOverALogThatIsNotNeededAnyMoreIsNoDamage) {
+  lay_out(wal_, true);
+  std::string torn;
+  {
+    auto store = value(open_sqlite({.path = path_, .checkpoint_pages = 1}));
+    for (int n = 7; n <= 8; ++n) {
+      Changeset change = adds(a_run(n));
+      change.record = a_record(run_id(n), 1, std::string(static_cast<std::size_t>(20'000 * (n - 6)), 'b'));
+      ASSERT_TRUE(commit(*store, change));
+    }
+    database_ = file_bytes(path_);
+    wal_ = file_bytes(path_ + "-wal");
+    // What the next commit would write first, into the log and the index, and no further.
+    broken_disk = {.writes_left = 0, .write_error = EIO};
+    EXPECT_FALSE(commit(*store, adds(a_run(9))));
+    broken_disk = {};
+    index_ = file_bytes(path_ + "-shm");
+    torn = wal_.substr(0, 12) + std::string("\0\0\0\1", 4) + wal_.substr(16);
+  }
+  EXPECT_EQ(runs_of(torn, true), 8U);
+  EXPECT_EQ(file_bytes(path_ + "-wal"), "") << "the next start could not tell it from a damaged one";
+  expect_refused(torn, false);
+}
+
 TEST_F(SqliteWal, AnIndexOfRubbishIsNotBelieved) {
   index_.assign(index_.size(), 'r');
   EXPECT_EQ(runs_of(wal_, true), 6U);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <tuple>
 #include <utility>
 
@@ -88,7 +89,9 @@ Result<void> SqliteWriter::prepare() {
   };
   for (const auto& [statement, sql] : all) {
     auto prepared = connection_->prepared(sql);
-    if (!prepared) return fail(Code::corrupt, "the schema is not what its version says: " + prepared.error().message);
+    if (!prepared && sqlite3_errcode(connection_->handle()) == SQLITE_ERROR)
+      return fail(Code::corrupt, "the schema is not what its version says: " + prepared.error().message);
+    if (!prepared) return std::unexpected(prepared.error());
     *statement = *prepared;
   }
   constexpr std::int64_t incremental = 2;
@@ -361,6 +364,7 @@ void SqliteWriter::checkpoint_if_due() {
     mode = SQLITE_CHECKPOINT_RESTART;
     sqlite3_busy_timeout(db, checkpoint_busy_ms);
   }
+  errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(db, nullptr, mode, nullptr, nullptr);
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(db, busy_ms);
   checkpoint_at_ = wal_pages_ + checkpoint_every_;

@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "store/descriptor.h"
@@ -102,10 +104,11 @@ class Wal {
  public:
   Wal(const Descriptor& file, const std::string& path, std::uint64_t size) : file_(file), path_(path), size_(size) {}
 
-  Result<void> check(const std::optional<Index>& index) {
+  // Gives what check_wal() does.
+  Result<WalEnd> check(const std::optional<Index>& index) {
     const auto header = bytes_of(file_, path_, 0, header_size);
     if (!header) return std::unexpected(header.error());
-    if (header->size() < header_size) return {};
+    if (header->size() < header_size) return WalEnd{};
     const unsigned char* const at = header->data();
     page_size_ = big_endian(at + 8);
     big_ = (big_endian(at) & 1) != 0;
@@ -116,22 +119,28 @@ class Wal {
       // As a rule: pages of 4 KiB, and checksums of little-endian words.
       page_size_ = 4096;
       big_ = std::endian::native == std::endian::big;
-      return without_header(index);
+      if (auto fine = without_header(index); !fine) return std::unexpected(fine.error());
+      return WalEnd{.is_void = true};
     }
     Salts salts{};
     std::memcpy(salts.data(), at + 16, salts.size());
-    std::uint64_t n = 0, committed = 0;
+    std::uint64_t n = 0, committed = 0, before_last = 0;
     Checksum sum = stored_checksum(at + 24);
     for (; n < count(); ++n) {
       const auto frame = frame_at(n);
       if (!frame) return std::unexpected(frame.error());
       if (!follows(*frame, salts, sum)) break;
       sum = stored_checksum(frame->data() + 16);
-      if (commits(*frame)) committed = n + 1;
+      if (commits(*frame)) before_last = std::exchange(committed, n + 1);
     }
     if (index && index->salts == salts && index->frames > committed && index->frames > index->copied)
       return damage(place(committed), "and what was committed there is lost");
-    return n < count() ? nothing_follows(n, salts) : Result<void>{};
+    if (n < count())
+      if (auto fine = nothing_follows(n, place(n), [&](const Bytes& frame) { return is_of(frame, salts); }); !fine)
+        return std::unexpected(fine.error());
+    // The header of a new log is written with its first frames.
+    return WalEnd{.last_begins = before_last == 0 ? 0 : place(before_last),
+                  .last_ends = committed == 0 ? 0 : place(committed)};
   }
 
  private:
@@ -159,14 +168,15 @@ class Wal {
 
   // The chain is broken at frame `n`. A crash breaks it in the last transaction only: when the next one begins, all
   // before it is synced. So a frame that follows a commit, at or behind the break, proves that this is damage.
-  Result<void> nothing_follows(std::uint64_t n, const std::optional<Salts>& salts) const {
+  template <class Counts>
+  Result<void> nothing_follows(std::uint64_t n, std::uint64_t at, const Counts& counts) const {
     std::optional<Bytes> before;
     for (std::uint64_t i = n; i < count(); ++i) {
       auto frame = frame_at(i);
       if (!frame) return std::unexpected(frame.error());
-      if (before && commits(*before) && is_of(*before, salts.value_or(salts_of(*before))) &&
+      if (before && commits(*before) && counts(*before) &&
           follows(*frame, salts_of(*before), stored_checksum(before->data() + 16)))
-        return damage(salts ? place(n) : 0, "and commits stand behind it");
+        return damage(at, "and commits stand behind it");
       before = std::move(*frame);
     }
     return {};
@@ -177,10 +187,17 @@ class Wal {
     return salts;
   }
 
-  // Of a new log the header is synced before its frames are.
+  // Of a new log the header is synced before its frames are. It is written over the old log once the database has all of
+  // that, and the index is told before: what is older than the index says is not needed any more, also where only half
+  // of the header could be written.
   Result<void> without_header(const std::optional<Index>& index) const {
-    if (index && index->frames > index->copied) return damage(0, "and what was committed there is lost");
-    return nothing_follows(0, std::nullopt);
+    if (!index) return nothing_follows(0, 0, [](const Bytes&) { return true; });
+    if (index->frames > index->copied) return damage(0, "and what was committed there is lost");
+    // With each new log the first salt is one more; it may begin again at 0.
+    const std::uint32_t newest = big_endian(index->salts.data());
+    return nothing_follows(index->frames > 0 ? index->frames - 1 : 0, 0, [&](const Bytes& frame) {
+      return static_cast<std::int32_t>(big_endian(frame.data() + 8) - newest) >= 0;
+    });
   }
 
   const Descriptor& file_;
@@ -192,7 +209,7 @@ class Wal {
 
 }  // namespace
 
-Result<void> check_wal(const std::string& path) {
+Result<WalEnd> check_wal(const std::string& path) {
   const std::string wal = path + "-wal";
   const auto index = read_index(path + "-shm");
   const bool needed = index && index->frames > index->copied;
@@ -202,7 +219,7 @@ Result<void> check_wal(const std::string& path) {
   if (file && ::fstat(file.get(), &status) != 0) return system_error(errno, "read", wal);
   if (file && !S_ISREG(status.st_mode)) return fail(Code::corrupt, wal + " is no file");
   if (static_cast<std::size_t>(status.st_size) < header_size) {
-    if (!needed) return {};
+    if (!needed) return WalEnd{};
     return fail(
         Code::corrupt,
         fmt::format("{0} is {1}, and with it what was committed last: put it back, restore a backup of the whole "
@@ -210,6 +227,28 @@ Result<void> check_wal(const std::string& path) {
                     wal, file ? "cut off" : "missing", path));
   }
   return Wal(file, wal, static_cast<std::uint64_t>(status.st_size)).check(index);
+}
+
+Result<void> renew_wal(const std::string& path, const WalEnd& end) {
+  if (!end.is_void && end.last_begins == end.last_ends) return {};
+  const std::string wal = path + "-wal";
+  const Descriptor file(::open(wal.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return system_error(errno, "open", wal);
+  // SQLite would make an index that says nothing of it, and the next start could not tell it from a damaged one.
+  if (end.is_void && ::ftruncate(file.get(), 0) != 0) return system_error(errno, "cut", wal);
+  constexpr std::size_t piece = 1 << 20;
+  for (std::uint64_t at = end.last_begins; at < end.last_ends;) {
+    const auto bytes =
+        bytes_of(file, wal, at, static_cast<std::size_t>(std::min<std::uint64_t>(piece, end.last_ends - at)));
+    if (!bytes) return std::unexpected(bytes.error());
+    if (bytes->empty()) return fail(Code::unavailable, wal + " was cut off by somebody else");
+    const ssize_t written = ::pwrite(file.get(), bytes->data(), bytes->size(), static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return system_error(written < 0 ? errno : EIO, "write", wal);
+    at += static_cast<std::uint64_t>(written);
+  }
+  if (::fdatasync(file.get()) != 0) return system_error(errno, "sync", wal);
+  return {};
 }
 
 }  // namespace pawl::store
