@@ -175,7 +175,7 @@ int main(int argc, char** argv) {
   }
   pawl::log::configure(pawl::log::Level::off, pawl::log::Format::text);
 #ifdef PAWL_PLANTED
-  constexpr std::uint64_t budget = 300;
+  constexpr std::uint64_t budget = 600;  // seeds for each
   if (arguments.planted && arguments.bug == "list") return pawl::sim::list_planted();
   if (arguments.planted)
     return pawl::sim::catch_planted(arguments.bug, arguments.first, arguments.chose_seeds ? arguments.seeds : budget);
