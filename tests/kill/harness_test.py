@@ -26,7 +26,7 @@ class Doctored(unittest.TestCase):
             binary.write_text(f'#!/bin/bash\n{losing}\nexec {PAWL} "$@"\n')
             binary.chmod(0o755)
         # Late enough for results to be recorded, early enough for work to be left.
-        return exact.one(binary, "A:run:6-pawl-engine:fdatasync:25")
+        return exact.one(binary, "A:run:pawl-engine:fdatasync:25")
 
     def test_a_server_that_is_as_it_should_be_is_killed_and_passes(self):
         result = self.experiment()

@@ -123,11 +123,16 @@ def attach(targets, log, calls, inject=None, children=False):
 
 
 def threads(pid):
-    """{"3-pawl-writer": thread id}, in the order in which they were started."""
-    found = {}
+    """{"pawl-writer": thread id}, in the order in which they were started; the second of one name is pawl-net-2."""
+    found, counts = {}, collections.Counter()
     folders = sorted(pathlib.Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name))
-    for index, folder in enumerate(folders):
-        found[f"{index}-{(folder / 'comm').read_text().strip()}"] = int(folder.name)
+    for folder in folders:
+        try:
+            name = (folder / "comm").read_text().strip()
+        except OSError:  # it has just ended
+            continue
+        counts[name] += 1
+        found[f"{name}-{counts[name]}" if counts[name] > 1 else name] = int(folder.name)
     return found
 
 
