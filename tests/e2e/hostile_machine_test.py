@@ -291,7 +291,7 @@ class Descriptors(Machine):
 
 class Memory(Machine):
     def test_memory_that_runs_out_loses_nothing_and_is_said(self):
-        program = self.limited(f"--as={112 << 20}")
+        program = self.limited(f"--as={192 << 20}")
         # One arena: glibc's others reserve 64 MiB of addresses each, and what is left would depend on who was first.
         server = self.server(binary=program, environment={"MALLOC_ARENA_MAX": "1"}).start()
         server.apply(workflow("large", script("say", "sleep 60"), inputs={"text": {"type": "string", "default": ""}}))
