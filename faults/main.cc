@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "faults/world.h"
 #include "power/image.h"
@@ -337,10 +337,7 @@ bool all_lies() {
   return fine;
 }
 
-bool number(std::string_view text, std::uint64_t& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() && value > 0;
-}
+bool number(std::string_view text, std::uint64_t& value) { return parse_number(text, value) && value > 0; }
 
 int usage() {
   fmt::print(stderr, "usage: pawl_faults [--points N] [--at N] [--only TEXT] [--long] [--planted]\n");

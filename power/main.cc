@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +15,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "power/check.h"
 #include "power/image.h"
 #include "power/workload.h"
@@ -170,11 +170,6 @@ class Session {
   Totals totals_;
 };
 
-bool number(std::string_view text, std::uint64_t& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
 int usage() {
   fmt::print(stderr, "usage: pawl_power [--images N] [--first-seed S] [--long] [--planted]\n");
   return 2;
@@ -191,9 +186,9 @@ int main_program(int count, char** values) {
     } else if (word == "--long") {
       arguments.every = 1;
       arguments.images = 200'000;
-    } else if (more && word == "--images" && number(values[i + 1], arguments.images)) {
+    } else if (more && word == "--images" && parse_number(values[i + 1], arguments.images)) {
       ++i;
-    } else if (more && word == "--first-seed" && number(values[i + 1], arguments.first_seed)) {
+    } else if (more && word == "--first-seed" && parse_number(values[i + 1], arguments.first_seed)) {
       ++i;
     } else {
       return usage();

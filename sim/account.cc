@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "sim/tasks.h"
+
 namespace pawl::sim {
 namespace {
 
@@ -12,22 +14,6 @@ using namespace std::chrono_literals;
 
 // How long a run stays away after its second, third … crash in a row.
 constexpr auto absences = std::to_array<Duration>({1s, 10s, 60s});
-
-std::size_t at_index(int position) { return static_cast<std::size_t>(position); }
-
-// All tasks of an attempt that can be reached: those of jobs, and of instances that stand in a list.
-template <class Visit>
-void each_task(const Attempt& attempt, Visit visit) {
-  const auto job = [&](int position) {
-    for (std::size_t t = 0; t < attempt.jobs[at_index(position)].tasks.size(); ++t)
-      visit(TaskRef{position, static_cast<int>(t)});
-  };
-  for (std::size_t j = 0; j < attempt.jobs.size(); ++j) {
-    if (attempt.jobs[j].of >= 0) continue;
-    job(static_cast<int>(j));
-    for (const int instance : attempt.jobs[j].instances) job(instance);
-  }
-}
 
 bool is_normal(const engine::RunState& state, int job) { return state.job_plan(job).job->role == Role::normal; }
 

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
+
+#include "base/number.h"
 
 namespace pawl::sim {
 namespace {
@@ -54,9 +55,7 @@ std::string_view cut(std::string_view& text, char end) {
 
 std::optional<std::uint32_t> number(std::string_view text) {
   std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return parse_number(text, value) ? std::optional(value) : std::nullopt;
 }
 
 std::unexpected<Error> wrong(std::string_view what) {

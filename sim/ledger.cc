@@ -4,30 +4,15 @@
 
 #include "engine/record_codec.h"
 #include "sim/describe.h"
+#include "sim/tasks.h"
 
 namespace pawl::sim {
 namespace {
-
-std::size_t at_index(int position) { return static_cast<std::size_t>(position); }
 
 bool asks_cleanup(const engine::Condition& condition) { return condition.asks_cleanup; }
 
 bool is_wait(const engine::RunState& state, TaskRef ref) {
   return std::holds_alternative<WaitAction>(state.plan_of(ref).task->action);
-}
-
-// All tasks of an attempt that can be reached: those of jobs, and of instances that stand in a list.
-template <class Visit>
-void each_task(const Attempt& attempt, Visit visit) {
-  const auto job = [&](int position) {
-    for (std::size_t t = 0; t < attempt.jobs[at_index(position)].tasks.size(); ++t)
-      visit(TaskRef{position, static_cast<int>(t)});
-  };
-  for (std::size_t j = 0; j < attempt.jobs.size(); ++j) {
-    if (attempt.jobs[j].of >= 0) continue;
-    job(static_cast<int>(j));
-    for (const int instance : attempt.jobs[j].instances) job(instance);
-  }
 }
 
 std::vector<std::string> instance_names(const engine::RunState& state, int job) {

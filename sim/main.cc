@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <charconv>
 #include <cstdio>
 #include <mutex>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/number.h"
 #include "sim/exhaustive.h"
 #include "sim/planted.h"
 #include "sim/shrink.h"
@@ -34,11 +34,6 @@ struct Arguments {
   std::optional<int> nodes;  // 0: one server that has its store for itself; absent: drawn
   std::optional<pawl::sim::Kept> only;
 };
-
-bool number(std::string_view text, std::uint64_t& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size();
-}
 
 int usage() {
   fmt::print(stderr,
@@ -143,9 +138,9 @@ int main(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (word == "--seeds" && i + 1 < argc) {
       arguments.chose_seeds = true;
-      if (!number(argv[++i], arguments.seeds)) return usage();
+      if (!pawl::parse_number(argv[++i], arguments.seeds)) return usage();
     } else if (word == "--first-seed" && i + 1 < argc) {
-      if (!number(argv[++i], arguments.first)) return usage();
+      if (!pawl::parse_number(argv[++i], arguments.first)) return usage();
     } else if (word == "--long") {
       arguments.steps = 4'000;
     } else if (word == "--planted") {
@@ -163,7 +158,7 @@ int main(int argc, char** argv) {
       arguments.seeds = 1;
     } else if (word == "--nodes" && i + 1 < argc) {
       std::uint64_t nodes = 0;
-      if (!number(argv[++i], nodes) || nodes > 7) return usage();
+      if (!pawl::parse_number(argv[++i], nodes) || nodes > 7) return usage();
       arguments.nodes = static_cast<int>(nodes);
     } else if (word == "--rows") {
       arguments.rows = true;

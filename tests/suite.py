@@ -216,14 +216,14 @@ def simulator():
     return counts
 
 
-def power():
-    """What a power cut may leave, and that the checks of it can fail."""
+def played_and_planted(program):
+    """A program that plays what may go wrong, and then that it finds what is planted."""
     counts = Counts()
-    if not build("release", "pawl_power"):
-        counts.failed.append("build of pawl_power (release)")
+    if not build("release", program):
+        counts.failed.append(f"build of {program} (release)")
         return counts
     for arguments in ([], ["--planted"]):
-        counts.check(f"pawl_power {' '.join(arguments)}", run([BUILD / "release/pawl_power", *arguments]))
+        counts.check(f"{program} {' '.join(arguments)}", run([BUILD / "release" / program, *arguments]))
     return counts
 
 
@@ -234,17 +234,6 @@ def cron():
         counts.failed.append("build of pawl_cron_oracle (release)")
         return counts
     return python_stage("tests/cron")
-
-
-def faults():
-    """What becomes of a promise when the N-th call of the system fails, and that the checks of it can fail."""
-    counts = Counts()
-    if not build("release", "pawl_faults"):
-        counts.failed.append("build of pawl_faults (release)")
-        return counts
-    for arguments in ([], ["--planted"]):
-        counts.check(f"pawl_faults {' '.join(arguments)}", run([BUILD / "release/pawl_faults", *arguments]))
-    return counts
 
 
 def fuzz():
@@ -309,8 +298,8 @@ STAGES = {
     "rooms": lambda: python_stage("tests/rooms"),
     "tools": lambda: python_stage("tests"),
     "sim": simulator,
-    "power": power,
-    "faults": faults,
+    "power": lambda: played_and_planted("pawl_power"),
+    "faults": lambda: played_and_planted("pawl_faults"),
     "schema": lambda: python_stage("tests/schema"),
     "cron": cron,
     "e2e": lambda: python_stage("tests/e2e"),

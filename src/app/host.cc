@@ -265,7 +265,7 @@ class OpenHost final : public Host {
     for (const Run& run : (*reader)->runs({}, 1, "").value_or(store::RunPage{}).items)
       seen = std::max({seen, run.created_at, run.started_at.value_or(Instant{}), run.finished_at.value_or(Instant{})});
     const Duration behind = clock_.go_on_from(seen);
-    if (behind > std::chrono::seconds(2))
+    if (behind > driver::small_correction)
       log::warning(behind > driver::most_carried
                        ? "the machine's clock is far behind what is stored: it is followed"
                        : "the machine's clock is behind what is stored: time goes on from that",

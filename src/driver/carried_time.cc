@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace pawl::driver {
-namespace {
-
-// A correction larger than this is a jump, and not followed.
-constexpr Duration small_correction = std::chrono::seconds(2);
-
-}  // namespace
 
 Instant CarriedTime::at(Duration wall, Duration boot) {
   const Duration carried = wall_ + (boot - boot_);

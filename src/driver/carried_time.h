@@ -24,6 +24,8 @@ class CarriedTime {
   Duration latest_;
 };
 
+// A correction larger than this is a jump, and not followed.
+inline constexpr Duration small_correction = std::chrono::seconds(2);
 // go_on_from() does up to here.
 inline constexpr Duration most_carried = std::chrono::hours(48);
 
