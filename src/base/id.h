@@ -38,6 +38,7 @@ std::string to_string(const Id<Tag>& id) {
 
 using RunId = Id<struct RunTag>;
 using ScheduleId = Id<struct ScheduleTag>;
+using BackfillId = Id<struct BackfillTag>;
 
 // W3C trace id: 32 lower-case hex digits, not all zero.
 std::string trace_id(std::uint64_t random_a, std::uint64_t random_b);

@@ -197,6 +197,8 @@ Slots::Slots(Cron cron, std::shared_ptr<const Zone> zone, Instant anchor)
   check(zone_ != nullptr);
 }
 
+Slots Slots::counted_from(Instant anchor) const { return {cron_, zone_, anchor}; }
+
 std::optional<Instant> Slots::next(Instant after) const {
   const sys_seconds from = clamp(std::chrono::floor<seconds>(after)) + seconds(1);
   if (const auto every = cron_.every()) {

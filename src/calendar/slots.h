@@ -28,6 +28,9 @@ class Slots {
   // null.
   Slots(Cron cron, std::shared_ptr<const Zone> zone, Instant anchor = {});
 
+  // The same, where @every counts from another instant.
+  Slots counted_from(Instant anchor) const;
+
   const Cron& cron() const { return cron_; }
   const Zone& zone() const { return *zone_; }
 

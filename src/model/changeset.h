@@ -1,12 +1,14 @@
 // What one decision writes. A store applies it whole or not at all and knows no rules.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/id.h"
 #include "base/time.h"
 #include "model/run.h"
+#include "model/schedule.h"
 
 namespace pawl {
 
@@ -17,7 +19,22 @@ struct WorkflowRow {
   int version = 0;  // the newest
   std::int64_t last_number = 0;  // highest run number known when this row was written; runs may have gone past it
   Instant created_at{}, updated_at{};
+  // When `enabled`, or what else stops it, changed last, and when the time before that, in which it was stopped, began:
+  // slots between the two were slots of a disabled workflow.
+  Instant switched_at{}, disabled_from{};
+  std::optional<Instant> deleted_at;  // not to be seen any more; the same name later goes on with its numbers
+  // A file of the folder that the server watches has it; empty: none does.
+  std::string file;
+  bool file_gone = false;  // the file has vanished: it counts as disabled
+  std::string file_error;  // what is wrong with the file: this version is older than it; empty: nothing
+
+  bool active() const { return enabled && !file_gone && !deleted_at; }
 };
+
+// Whether the schedule fires at all, as things are.
+inline bool is_active(const ScheduleRow& row, const WorkflowRow& workflow) {
+  return row.enabled && !row.deleted_at && workflow.active();
+}
 
 // A row of `versions`; never changed once written.
 struct VersionRow {
@@ -48,12 +65,13 @@ struct StartKey {
 
 struct Changeset {
   std::optional<WorkflowRow> workflow;  // inserted or replaced
-  std::optional<VersionRow> version;    // inserted
-  std::optional<Run> new_run;           // inserted
-  std::optional<StartKey> start_key;    // inserted
-  std::optional<Run> run;               // its changing columns are updated (run.h)
-  std::optional<RecordRow> record;      // inserted
-  std::optional<Instant> heartbeat;     // of this node
+  std::optional<VersionRow> version;  // inserted
+  std::shared_ptr<const ScheduleChanges> schedules;  // null: none
+  std::optional<Run> new_run;  // inserted
+  std::optional<StartKey> start_key;  // inserted
+  std::optional<Run> run;  // its changing columns are updated (run.h)
+  std::optional<RecordRow> record;  // inserted
+  std::optional<Instant> heartbeat;  // of this node
   // Retention takes a final run: its row and its start keys are deleted, and a mark is left that it is not cleared away
   // yet. Its number stays taken: last_number of its workflow is raised to it.
   std::optional<RunId> gone;
@@ -62,7 +80,8 @@ struct Changeset {
   std::optional<RunId> cleared;
 
   bool empty() const {
-    return !workflow && !version && !new_run && !start_key && !run && !record && !heartbeat && !gone && !cleared;
+    return !workflow && !version && !new_run && !start_key && !run && !record && !heartbeat && !gone && !cleared &&
+           !schedules;
   }
 };
 

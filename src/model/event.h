@@ -63,6 +63,65 @@ struct WorkflowSubmitted {
   std::string text;
   Mode mode = Mode::create;
   Who who;
+  std::string file;  // it was read from there (WorkflowRow::file); empty: it was sent
+};
+
+// Enabled or disabled by a person.
+struct WorkflowSwitched {
+  std::string workflow;
+  bool enabled = true;
+  Who who;
+};
+// It goes from lists, with its schedules; open runs finish, and history stays.
+struct WorkflowDeleted {
+  std::string workflow;
+  Who who;
+};
+// The watched folder's file of a workflow has vanished, or cannot be taken as it is.
+struct WorkflowFileLost {
+  std::string workflow;
+  std::string file;  // nothing happens if it is another one by now
+  std::string error;  // what is wrong with it; empty: it has vanished
+  bool released = false;  // neither: no folder is watched any more, so that it is managed as any other
+};
+
+// `next_at` of a schedule has come, or its workflow was enabled again.
+struct ScheduleDue {
+  ScheduleId schedule;
+};
+// A schedule is made by API. The driver reads `fields` into the rule.
+struct ScheduleAdded {
+  std::string workflow;
+  std::string name;  // empty: main, where it is the only one
+  Json fields;  // object, as in docs/api.md
+  bool enabled = true;
+  ScheduleRule rule;
+  Who who;
+};
+struct ScheduleChanged {
+  ScheduleId schedule;
+  Json fields;  // object of what is to change, `enabled` apart; empty: none of it
+  std::optional<bool> enabled;
+  ScheduleRule rule;  // with the fields: the driver reads them into it
+  Who who;
+};
+struct ScheduleDeleted {
+  ScheduleId schedule;
+  Who who;
+};
+struct BackfillRequested {
+  ScheduleId schedule;
+  Instant from{}, to{};  // both included
+  int limit = 1;
+  Who who;
+};
+struct BackfillCancelled {
+  BackfillId backfill;
+  Who who;
+};
+// A backfill may go on: it was asked for, a run of it has ended, or the server has started.
+struct BackfillGoesOn {
+  BackfillId backfill;
 };
 
 struct RunRequested {
@@ -133,7 +192,9 @@ struct RemainsRemoved {
 
 using Event =
     std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, RerunRequested,
-                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved>;
+                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved,
+                 WorkflowSwitched, WorkflowDeleted, WorkflowFileLost, ScheduleDue, ScheduleAdded, ScheduleChanged,
+                 ScheduleDeleted, BackfillRequested, BackfillCancelled, BackfillGoesOn>;
 
 // Answers to those who asked.
 struct WorkflowAccepted {
@@ -148,6 +209,12 @@ struct RunAccepted {
   std::string workflow;
   bool existing = false;  // the key had started it before
 };
-using Answer = std::variant<std::monostate, WorkflowAccepted, RunAccepted>;
+struct ScheduleAccepted {
+  ScheduleId schedule;
+};
+struct BackfillAccepted {
+  BackfillId backfill;
+};
+using Answer = std::variant<std::monostate, WorkflowAccepted, RunAccepted, ScheduleAccepted, BackfillAccepted>;
 
 }  // namespace pawl

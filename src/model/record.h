@@ -54,6 +54,8 @@ struct VerdictReached {
 };
 // The attempt took a place in its concurrency group; it gives it back when it is final.
 struct GroupTaken {};
+// No earlier run of the schedule is open any more: the run need not stand in line for them.
+struct LineLeft {};
 
 struct JobStarted {
   int job = 0;
@@ -110,8 +112,8 @@ struct TaskEnded {
 };
 
 using Change = std::variant<AttemptStarted, AttemptInterrupted, AttemptHeld, AttemptEnded, StopAsked, StopNoted,
-                            VerdictReached, GroupTaken, JobStarted, JobExpanded, InstanceStopped, JobEnded, TaskStarted,
-                            TaskWaits, TaskAnswered, TryEnded, TaskEnded>;
+                            VerdictReached, GroupTaken, LineLeft, JobStarted, JobExpanded, InstanceStopped, JobEnded,
+                            TaskStarted, TaskWaits, TaskAnswered, TryEnded, TaskEnded>;
 
 struct Record {
   std::int64_t seq = 0;

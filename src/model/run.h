@@ -34,6 +34,17 @@ struct Who {
   Instant at{};
 };
 
+// What a run owes to a schedule.
+struct SlotOrigin {
+  ScheduleId schedule;
+  std::string name;  // of the schedule, when it fired
+  Instant slot{};
+  bool in_line = false;  // waits until no run of the schedule that is not in line is open
+  bool cancels = false;  // in line, it cancels those that it waits for
+  std::optional<BackfillId> backfill;
+  bool operator==(const SlotOrigin&) const = default;
+};
+
 // A row of `runs`. Status, attempt, version, waits_for, due, error and the last three instants are the newest attempt's.
 struct Run {
   RunId id;
@@ -59,6 +70,7 @@ struct Run {
   bool group_cancels = false;  // cancels those that hold a place
   std::optional<Instant> group_since;  // when its newest attempt asked for one: the order of the queue
   bool group_held = false;  // it has one, until it is final
+  std::optional<SlotOrigin> slot;  // it was started by a schedule, or for a slot of one that is late
 };
 
 struct Try {

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/time.h"
+#include "model/schedule.h"
 
 namespace pawl {
 
@@ -104,8 +105,9 @@ struct Matrix {
   std::string expression;     // in place of axes: gives a list of objects
 };
 
-// Jobs of the file, and those that follow the run's verdict (docs/semantics.md).
-enum class Role : std::uint8_t { normal, on_failure, always };
+// Jobs of the file, those that follow the run's verdict, and the one that is all there is to a run with the trigger `late`
+// (docs/semantics.md).
+enum class Role : std::uint8_t { normal, on_failure, always, on_late };
 
 struct Job {
   std::string id;
@@ -116,8 +118,8 @@ struct Job {
   ResumeAt resume = ResumeAt::task;
   bool keep_going = false;  // its own or the workflow's: what follows a failure runs as if it had been none
   std::optional<Matrix> matrix;
-  int max_parallel = 10;    // instances at once
-  bool fail_fast = true;    // an instance that fails stops the others
+  int max_parallel = 10;  // instances at once
+  bool fail_fast = true;  // an instance that fails stops the others
   Role role = Role::normal;
   std::vector<Task> tasks;  // at least one
 };
@@ -130,8 +132,8 @@ struct Recover {
 
 // Runs whose group has the same text share its places.
 struct Concurrency {
-  std::string group;            // template
-  int limit = 1;                // places
+  std::string group;  // template
+  int limit = 1;  // places
   bool cancel_running = false;  // on-conflict: the runs that hold a place are cancelled; else a new one queues
 };
 
@@ -139,17 +141,17 @@ struct Workflow {
   std::string name;
   std::string description;
   TextMap labels;
-  Json schedules;  // `on.schedule` as written, checked in shape: a list, or null
-  Json webhook;    // `on.webhook` as written, or null
+  std::vector<DefinedSchedule> schedules;  // in the file's order, names are unique
+  Json webhook;  // `on.webhook` as written, or null
   std::vector<Input> inputs;
   TextMap vars;  // templates
-  TextMap env;   // templates
+  TextMap env;  // templates
   Duration timeout = std::chrono::hours(24);  // of the time a run spends running
   Duration cleanup_timeout = std::chrono::minutes(5);  // of what may still run after a stop
   std::optional<Concurrency> concurrency;
   std::optional<Duration> retention;  // a final run is deleted so long after its end; absent: never
   Recover recover;
-  std::vector<Job> jobs;  // in the file's order, needs hold no cycle; then `on-failure` and `always`, if any
+  std::vector<Job> jobs;  // in the file's order, needs hold no cycle; then `on-failure`, `always` and `on-late`, if any
 };
 
 inline bool is_http(const Task& task) { return std::holds_alternative<HttpAction>(task.action); }

@@ -160,6 +160,11 @@ Result<std::shared_ptr<const calendar::Zone>> load(std::string_view name) {
   return kept.zones.emplace(std::string(name), std::move(made)).first->second;
 }
 
+std::string problem_of(std::string_view name) {
+  const auto zone = load(name);
+  return zone ? "" : zone.error().message;
+}
+
 Result<std::string> local_name() {
   std::string name;
   if (const char* const set = std::getenv("TZ")) {

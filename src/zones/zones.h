@@ -17,6 +17,10 @@ namespace pawl::zones {
 // there are no zone files at all.
 Result<std::shared_ptr<const calendar::Zone>> load(std::string_view name);
 
+// What is wrong with the name, in one sentence that tells a near one; empty: nothing, it can be loaded.
+// As definition::ParseOptions::zone_problem wants it.
+std::string problem_of(std::string_view name);
+
 // Of this machine: TZ if it is set, else what /etc/localtime points to, else /etc/timezone, else UTC.
 // Error: not_found with the name `timezone_unknown`, if what is there names no zone.
 Result<std::string> local_name();

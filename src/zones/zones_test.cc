@@ -47,6 +47,12 @@ TEST(Zones, AllOfThemCanBeLoaded) {
 
 TEST(Zones, AreKeptOnceLoaded) { EXPECT_EQ(*load("Asia/Seoul"), *load("Asia/Seoul")); }
 
+TEST(Zones, SayInOneSentenceWhatIsWrongWithAName) {
+  EXPECT_EQ(problem_of("Asia/Seoul"), "");
+  EXPECT_EQ(problem_of("UTC"), "");
+  EXPECT_EQ(problem_of("Seoul"), "`Seoul` is no time zone; did you mean Asia/Seoul?");
+}
+
 TEST(Zones, AnUnknownNameIsAnsweredWithANearOne) {
   const auto message = [](std::string_view name) {
     const auto zone = load(name);
