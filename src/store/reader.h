@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -43,11 +44,24 @@ struct Expiry {
   auto operator<=>(const Expiry&) const = default;
 };
 
+struct ScheduleFilter {
+  std::string workflow = {};  // empty: any
+  std::optional<bool> enabled = {};
+};
+
+// When a schedule has to be looked at.
+struct ScheduleTime {
+  Instant at{};
+  ScheduleId schedule;
+  auto operator<=>(const ScheduleTime&) const = default;
+};
+
 class Reader {
  public:
   virtual ~Reader() = default;
 
-  virtual Result<std::vector<WorkflowRow>> workflows() = 0;  // by name
+  virtual Result<std::vector<WorkflowRow>> workflows() = 0;  // by name, without those that are deleted
+  // Also one that is deleted: the same name goes on with its numbers.
   virtual Result<std::optional<WorkflowRow>> workflow(const std::string& name) = 0;
   virtual Result<std::optional<VersionRow>> version(const std::string& workflow, int version) = 0;
   // Highest number of any run of it that is stored, 0 if none.
@@ -75,6 +89,55 @@ class Reader {
 
   virtual Result<std::optional<StartKey>> start_key(const std::string& workflow, const std::string& key) = 0;
   virtual Result<NodeRow> node() = 0;
+
+  // --- schedules ---
+  // `after` is the last one seen of a list; none: from its beginning.
+
+  // Also one that is deleted.
+  virtual Result<std::optional<ScheduleRow>> schedule(ScheduleId id) = 0;
+  // Of those that are not deleted.
+  virtual Result<std::optional<ScheduleRow>> schedule(const std::string& workflow, const std::string& name) = 0;
+  // One with that ScheduleRow::same.
+  virtual Result<std::optional<ScheduleRow>> same_schedule(const std::string& workflow, const std::string& same) = 0;
+  // Not deleted, by workflow and name, behind (workflow, name) of `after`; any filter is answered from an index. A deleted
+  // workflow has none: they are dropped with it.
+  virtual Result<std::vector<ScheduleRow>> schedules(const ScheduleFilter& filter,
+                                                     const std::optional<std::pair<std::string, std::string>>& after,
+                                                     std::size_t limit) = 0;
+  // All that the workflow's definition carries and that are not deleted, by name.
+  virtual Result<std::vector<ScheduleRow>> defined_schedules(const std::string& workflow) = 0;
+  // Those whose next_at is behind `after` and not later than `until`, in order of (next_at, id); found by an index, so that
+  // it costs what is due and not what exists. Those that are deleted are not among them as long as who deletes one takes
+  // its next_at, which is not looked at here. A row that cannot be read is handed to `broken` and passed over, so that it
+  // holds up no other schedule; only if its id cannot be read either, or `broken` is empty, is it the error of the call.
+  using BrokenSchedule = std::function<void(const ScheduleTime&, const Error&)>;
+  virtual Result<std::vector<ScheduleRow>> due_schedules(const std::optional<ScheduleTime>& after, Instant until,
+                                                         std::size_t limit, const BrokenSchedule& broken) = 0;
+  Result<std::vector<ScheduleRow>> due_schedules(const std::optional<ScheduleTime>& after, Instant until,
+                                                 std::size_t limit) {
+    return due_schedules(after, until, limit, {});
+  }
+  // The next one of all behind `after`, nullopt: none. Reads no row of a schedule.
+  virtual Result<std::optional<ScheduleTime>> next_schedule(const std::optional<ScheduleTime>& after) = 0;
+  // Parked ones of a workflow (empty: of all), by id, behind `after`.
+  virtual Result<std::vector<ScheduleRow>> parked_schedules(const std::string& workflow,
+                                                            const std::optional<ScheduleId>& after,
+                                                            std::size_t limit) = 0;
+  // Entries with a slot in [since, until], the newest first, whose first slot is earlier than `before`: that of the last
+  // entry of a page leads to the next one. Those of one schedule do not overlap.
+  struct LedgerRange {
+    std::optional<Instant> since = {}, until = {}, before = {};
+  };
+  virtual Result<std::vector<LedgerRow>> ledger(ScheduleId schedule, const LedgerRange& range, std::size_t limit) = 0;
+  // The earliest instant at which one of the entries that were written first was decided; nullopt: there is none. Pruned is
+  // sure to find one that is older than its bound as long as this is, if it looks at as many as this does.
+  static constexpr int written_first = 100;
+  virtual Result<std::optional<Instant>> oldest_ledger() = 0;
+  virtual Result<std::optional<BackfillRow>> backfill(BackfillId id) = 0;
+  // The newest first.
+  virtual Result<std::vector<BackfillRow>> backfills(ScheduleId schedule, std::size_t limit) = 0;
+  // Those that are running, by id.
+  virtual Result<std::vector<BackfillRow>> running_backfills() = 0;
 };
 
 }  // namespace pawl::store

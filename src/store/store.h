@@ -16,7 +16,8 @@ class Store {
   virtual ~Store() = default;
 
   // Applies all of `changes` in order, or nothing, in one transaction; durable on return.
-  // Errors: conflict    a record's (run, seq), a run's or version's key is there already: somebody decided before us
+  // Errors: conflict    a record's (run, seq), a run's or version's key, a schedule's name or an entry of the ledger is
+  //                     there already, or a schedule's cursor is another one: somebody decided before us
   //         overloaded  there is no room (full disk): nothing was written, and a later call may succeed
   //         unavailable the outcome is unknown (an I/O error): nothing further may be committed by this store;
   //                     close it and read again what is true

@@ -136,6 +136,10 @@ inline void expect_equal_but_for_values(const Run& is, const Run& should) {
   EXPECT_EQ(is.started_at, should.started_at);
   EXPECT_EQ(is.finished_at, should.finished_at);
   EXPECT_EQ(is.expires_at, should.expires_at);
+  EXPECT_EQ(is.group, should.group);
+  EXPECT_EQ(is.group_since, should.group_since);
+  EXPECT_EQ(is.group_held, should.group_held);
+  EXPECT_TRUE(is.slot == should.slot);
   expect_equal(is.error, should.error);
 }
 
@@ -254,6 +258,43 @@ TYPED_TEST_P(StoreContract, AWorkflowIsInsertedAndThenReplaced) {
   EXPECT_EQ(row->updated_at, day_one + 5s);
 }
 
+TYPED_TEST_P(StoreContract, AWorkflowReadsBackWithEveryFieldAlsoWhenItIsDeleted) {
+  WorkflowRow row{"b", true, 1, 17, day_one, day_one + 1s};
+  row.switched_at = day_one + 3s;
+  row.disabled_from = day_one + 2s;
+  row.file = "sub/nächtlich.yaml";
+  row.file_gone = true;
+  row.file_error = "line 3: no such key";
+  this->must_commit(puts({"a", true, 1, 0, day_one, day_one}), puts(row));
+  const auto expect_stored = [&] {
+    const auto back = value(this->reader().workflow("b"));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->switched_at, row.switched_at);
+    EXPECT_EQ(back->disabled_from, row.disabled_from);
+    EXPECT_EQ(back->deleted_at, row.deleted_at);
+    EXPECT_EQ(back->file, row.file);
+    EXPECT_EQ(back->file_gone, row.file_gone);
+    EXPECT_EQ(back->file_error, row.file_error);
+    EXPECT_EQ(back->last_number, row.last_number);
+  };
+  expect_stored();
+  EXPECT_EQ(value(this->reader().workflows()).at(1).file, row.file);
+  row.deleted_at = day_one + 5s;
+  row.file = row.file_error = "";
+  row.file_gone = false;
+  this->must_commit(puts(row));
+  expect_stored();
+  EXPECT_EQ(value(this->reader().workflows()).size(), 1U);
+  // Its runs go, and its numbers stay.
+  this->must_commit(adds(an_expiring_run(18, 1, "b")));
+  this->must_commit(takes(run_id(18)));
+  row.last_number = 18;
+  expect_stored();
+  row.deleted_at.reset();
+  this->must_commit(puts(row));
+  EXPECT_EQ(value(this->reader().workflows()).size(), 2U);
+}
+
 TYPED_TEST_P(StoreContract, AVersionIsKeptAsWrittenAndNeverOverwritten) {
   const std::string text("name: x\n# \xE2\x82\xAC and a zero: \0 .\n", 29);
   this->must_commit(adds(VersionRow{"x", 1, text, day_one, "ada"}), adds(VersionRow{"x", 2, "", day_one, ""}));
@@ -290,6 +331,43 @@ TYPED_TEST_P(StoreContract, ARunReadsBackWithEveryField) {
   const auto by_number = value(this->reader().run_by_number(run.workflow, 5));
   ASSERT_TRUE(by_number);
   expect_equal(*by_number, run);
+}
+
+TYPED_TEST_P(StoreContract, ARunSaysWhichSlotItWasStartedForHoweverItIsRead) {
+  RunRow run = a_run(1);
+  run.who.trigger = Trigger::schedule;
+  run.slot = SlotOrigin{.schedule = ScheduleId{run_id(3).value},
+                        .name = "nächtlich",
+                        .slot = day_one + 1min,
+                        .in_line = true,
+                        .cancels = true,
+                        .backfill = BackfillId{run_id(4).value}};
+  RunRow other = a_run(2);
+  other.slot = SlotOrigin{.schedule = ScheduleId{run_id(3).value},
+                          .name = "",
+                          .slot = day_one,
+                          .in_line = false,
+                          .cancels = false,
+                          .backfill = {}};
+  this->must_commit(adds(run), adds(other), adds(a_run(3)));
+  expect_equal(*this->stored(run.id), run);
+  // It stays with the run, but for its place in the line.
+  RunRow changed = with_status(a_run(1), RunStatus::waiting);
+  run.slot->in_line = run.slot->cancels = false;
+  changed.slot = run.slot;
+  this->must_commit(updates(changed));
+  run.status = changed.status;
+  expect_equal(*this->stored(run.id), run);
+  expect_equal(*this->stored(other.id), other);
+  std::vector<RunRow> open;
+  ASSERT_TRUE(this->reader().open_runs([&](RunRow&& row) { return open.push_back(std::move(row)), true; }));
+  const RunPage page = value(this->reader().runs({}, 10, ""));
+  for (const auto& rows : {open, std::vector(page.items.rbegin(), page.items.rend())}) {
+    ASSERT_EQ(rows.size(), 3U);
+    expect_equal_but_for_values(rows[0], run);
+    expect_equal_but_for_values(rows[1], other);
+    EXPECT_FALSE(rows[2].slot);
+  }
 }
 
 TYPED_TEST_P(StoreContract, ARunWithoutAnythingReadsBackAsSuch) {
@@ -739,6 +817,7 @@ TYPED_TEST_P(StoreContract, ACursorHoldsWhenTheRunItPointsAtIsGone) {
 
 REGISTER_TYPED_TEST_SUITE_P(
     StoreContract, AnEmptyStoreKnowsNothingAndSaysSo, AWorkflowIsInsertedAndThenReplaced,
+    AWorkflowReadsBackWithEveryFieldAlsoWhenItIsDeleted, ARunSaysWhichSlotItWasStartedForHoweverItIsRead,
     AVersionIsKeptAsWrittenAndNeverOverwritten, ARunReadsBackWithEveryField, ARunWithoutAnythingReadsBackAsSuch,
     AnUpdateChangesTheChangingColumnsOnly, AnUpdateOfAMissingRunIsAConflict, TheSameRunTwiceIsAConflict,
     OfTwoRecordsWithOneSeqTheFirstStays, RecordsComeInOrderOfSeq, AConflictLeavesNothingBehindOfAnyChangesetOfTheCommit,

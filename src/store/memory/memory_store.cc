@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <variant>
 
 #include "base/planted.h"
@@ -22,6 +23,8 @@ class Changes {
     if (change.version &&
         !insert(disk_.versions_, {change.version->workflow, change.version->version}, *change.version))
       return taken("version {} of workflow '{}'", change.version->version, change.version->workflow);
+    if (change.schedules)
+      if (auto done = apply(*change.schedules); !done) return done;
     if (change.new_run)
       if (auto done = insert_run(*change.new_run); !done) return done;
     if (change.start_key &&
@@ -80,8 +83,26 @@ class Changes {
     RunId run;
     std::vector<RecordRow> records;
   };
-  using Undo =
-      std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat, GoneRun, ClearedRun>;
+  struct OldSchedule {
+    ScheduleId id;
+    std::optional<ScheduleRow> row;
+  };
+  struct OldProgress {
+    ScheduleId id;
+    ScheduleProgress progress;
+  };
+  struct NewLedger {
+    MemoryDisk::SlotKey key;
+  };
+  struct OldLedger {
+    WrittenLedgerRow row;
+  };
+  struct OldBackfill {
+    BackfillId id;
+    std::optional<BackfillRow> row;
+  };
+  using Undo = std::variant<OldWorkflow, NewVersion, NewKey, NewRun, OldRun, NewRecord, OldHeartbeat, GoneRun,
+                            ClearedRun, OldSchedule, OldProgress, NewLedger, OldLedger, OldBackfill>;
 
   template <class... Args>
   static std::unexpected<Error> taken(fmt::format_string<Args...> what, Args&&... args) {
@@ -96,6 +117,127 @@ class Changes {
     if (!table.emplace(key, row).second) return false;
     undo_.push_back(inserted(key));
     return true;
+  }
+
+  Result<void> apply(const ScheduleChanges& changes) {
+    if (changes.dropped) drop_schedules(*changes.dropped);
+    for (const ScheduleRow& row : changes.put)
+      if (auto done = put_schedule(row); !done) return done;
+    if (changes.moved)
+      if (auto done = move_schedule(*changes.moved); !done) return done;
+    for (const LedgerRow& row : changes.ledger_removed)
+      if (!strike_ledger({row.schedule, row.from}))
+        return fail(Code::conflict,
+                    fmt::format("slot {} of schedule {} is not stored", to_rfc3339(row.from), to_string(row.schedule)));
+    for (const LedgerRow& row : changes.ledger)
+      if (!insert_ledger(row)) return taken("slot {} of schedule {}", to_rfc3339(row.from), to_string(row.schedule));
+    if (changes.backfill) put_backfill(*changes.backfill);
+    if (changes.pruned) prune_ledger(*changes.pruned);
+    return {};
+  }
+
+  void list(const ScheduleRow& row) {
+    if (!row.deleted_at) {
+      disk_.schedule_names_.emplace(std::pair(row.workflow, row.name), row.id);
+      disk_.same_schedules_.insert({row.workflow, row.same, row.id});
+    }
+    list(row.id, row.progress);
+  }
+  void unlist(const ScheduleRow& row) {
+    if (!row.deleted_at) {
+      disk_.schedule_names_.erase({row.workflow, row.name});
+      disk_.same_schedules_.erase({row.workflow, row.same, row.id});
+    }
+    unlist(row.id, row.progress);
+  }
+  void list(ScheduleId id, const ScheduleProgress& progress) {
+    if (progress.next_at) disk_.due_schedules_.insert({*progress.next_at, id});
+    if (progress.parked) disk_.parked_schedules_.insert(id);
+  }
+  void unlist(ScheduleId id, const ScheduleProgress& progress) {
+    if (progress.next_at) disk_.due_schedules_.erase({*progress.next_at, id});
+    if (progress.parked) disk_.parked_schedules_.erase(id);
+  }
+
+  Result<void> put_schedule(const ScheduleRow& row) {
+    if (!row.deleted_at) {
+      const auto named = disk_.schedule_names_.find({row.workflow, row.name});
+      if (named != disk_.schedule_names_.end() && named->second != row.id)
+        return taken("schedule {}/{}", row.workflow, row.name);
+    }
+    const auto [at, added] = disk_.schedules_.try_emplace(row.id, row);
+    undo_.push_back(OldSchedule{row.id, added ? std::nullopt : std::optional(at->second)});
+    if (!added) {
+      unlist(at->second);
+      at->second = row;
+    }
+    list(row);
+    return {};
+  }
+
+  void set_progress(ScheduleRow& row, const ScheduleProgress& progress) {
+    unlist(row.id, row.progress);
+    row.progress = progress;
+    list(row.id, progress);
+  }
+
+  Result<void> move_schedule(const ScheduleChanges::Moved& moved) {
+    const auto at = disk_.schedules_.find(moved.id);
+    if (at == disk_.schedules_.end() || at->second.progress.cursor != moved.from)
+      return fail(Code::conflict, fmt::format("schedule {} does not stand there any more", to_string(moved.id)));
+    undo_.push_back(OldProgress{moved.id, at->second.progress});
+    set_progress(at->second, moved.progress);
+    return {};
+  }
+
+  void drop_schedules(const ScheduleChanges::Dropped& dropped) {
+    std::vector<ScheduleId> ids;
+    for (auto at = disk_.schedule_names_.lower_bound({dropped.workflow, ""});
+         at != disk_.schedule_names_.end() && at->first.first == dropped.workflow; ++at)
+      ids.push_back(at->second);
+    for (const ScheduleId id : ids) {
+      ScheduleRow& row = disk_.schedules_.at(id);
+      undo_.push_back(OldSchedule{id, row});
+      unlist(row);
+      row.deleted_at = dropped.at;
+      row.progress = {.cursor = row.progress.cursor, .next_at = {}, .parked = false, .late = {}};
+      list(row);
+    }
+  }
+
+  bool insert_ledger(const LedgerRow& row) {
+    const MemoryDisk::SlotKey key{row.schedule, row.from};
+    // As in a table that is appended to, with a rowid one above the highest.
+    const std::uint64_t written = disk_.written_.empty() ? 1 : disk_.written_.rbegin()->first + 1;
+    if (!disk_.ledger_.emplace(key, WrittenLedgerRow{row, written}).second) return false;
+    disk_.written_.emplace(written, key);
+    undo_.push_back(NewLedger{key});
+    return true;
+  }
+
+  bool strike_ledger(const MemoryDisk::SlotKey& key) {
+    const auto at = disk_.ledger_.find(key);
+    if (at == disk_.ledger_.end()) return false;
+    undo_.push_back(OldLedger{at->second});
+    disk_.written_.erase(at->second.written);
+    disk_.ledger_.erase(at);
+    return true;
+  }
+
+  void prune_ledger(const ScheduleChanges::Pruned& pruned) {
+    std::vector<MemoryDisk::SlotKey> old;
+    int looked_at = 0;
+    for (const auto& [written, key] : disk_.written_) {
+      if (looked_at++ == pruned.most) break;
+      if (disk_.ledger_.at(key).at < pruned.before) old.push_back(key);
+    }
+    for (const MemoryDisk::SlotKey& key : old) strike_ledger(key);
+  }
+
+  void put_backfill(const BackfillRow& row) {
+    const auto [at, added] = disk_.backfills_.try_emplace(row.id, row);
+    undo_.push_back(OldBackfill{row.id, added ? std::nullopt : std::optional(at->second)});
+    if (!added) at->second = row;
   }
 
   void put_workflow(const WorkflowRow& row) {
@@ -136,6 +278,7 @@ class Changes {
     to.expires_at = from.expires_at;
     to.group_since = from.group_since;
     to.group_held = from.group_held;
+    to.slot = from.slot;
   }
 
   void set_changing(const Run& from, Run& to) {
@@ -233,6 +376,34 @@ class Changes {
     if (!old.records.empty()) disk_.records_.emplace(old.run, std::move(old.records));
   }
 
+  void restore(OldSchedule& old) {
+    const auto at = disk_.schedules_.find(old.id);
+    unlist(at->second);
+    if (old.row) {
+      at->second = std::move(*old.row);
+      list(at->second);
+    } else {
+      disk_.schedules_.erase(at);
+    }
+  }
+  void restore(const OldProgress& old) { set_progress(disk_.schedules_.at(old.id), old.progress); }
+  void restore(const NewLedger& added) {
+    const auto at = disk_.ledger_.find(added.key);
+    disk_.written_.erase(at->second.written);
+    disk_.ledger_.erase(at);
+  }
+  void restore(OldLedger& old) {
+    const MemoryDisk::SlotKey key{old.row.schedule, old.row.from};
+    disk_.written_.emplace(old.row.written, key);
+    disk_.ledger_.emplace(key, std::move(old.row));
+  }
+  void restore(OldBackfill& old) {
+    if (old.row)
+      disk_.backfills_[old.id] = std::move(*old.row);
+    else
+      disk_.backfills_.erase(old.id);
+  }
+
   MemoryDisk& disk_;
   std::vector<Undo> undo_;
 };
@@ -261,6 +432,7 @@ Run without_values(const Run& run) {
   brief.group_cancels = run.group_cancels;
   brief.group_since = run.group_since;
   brief.group_held = run.group_held;
+  brief.slot = run.slot;
   return brief;
 }
 
@@ -282,7 +454,8 @@ class MemoryReader final : public Reader {
     if (auto up = available(); !up) return std::unexpected(up.error());
     std::vector<WorkflowRow> rows;
     rows.reserve(disk_->workflows_.size());
-    for (const auto& [name, row] : disk_->workflows_) rows.push_back(row);
+    for (const auto& [name, row] : disk_->workflows_)
+      if (!row.deleted_at) rows.push_back(row);
     return rows;
   }
 
@@ -370,6 +543,131 @@ class MemoryReader final : public Reader {
     const MutexLock lock(disk_->mutex_);
     if (auto up = available(); !up) return std::unexpected(up.error());
     return disk_->node_;
+  }
+
+  Result<std::optional<ScheduleRow>> schedule(ScheduleId id) override { return find(disk_->schedules_, id); }
+
+  Result<std::optional<ScheduleRow>> schedule(const std::string& workflow, const std::string& name) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto at = disk_->schedule_names_.find({workflow, name});
+    return at == disk_->schedule_names_.end() ? std::nullopt : std::optional(disk_->schedules_.at(at->second));
+  }
+
+  Result<std::optional<ScheduleRow>> same_schedule(const std::string& workflow, const std::string& same) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto at = disk_->same_schedules_.lower_bound({workflow, same, ScheduleId{}});
+    if (at == disk_->same_schedules_.end() || std::get<0>(*at) != workflow || std::get<1>(*at) != same)
+      return std::nullopt;
+    return disk_->schedules_.at(std::get<2>(*at));
+  }
+
+  Result<std::vector<ScheduleRow>> schedules(const ScheduleFilter& filter,
+                                             const std::optional<std::pair<std::string, std::string>>& after,
+                                             std::size_t limit) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto& names = disk_->schedule_names_;
+    std::vector<ScheduleRow> found;
+    for (auto at = after ? names.upper_bound(*after) : names.begin(); at != names.end() && found.size() < limit; ++at) {
+      const ScheduleRow& row = disk_->schedules_.at(at->second);
+      if ((filter.workflow.empty() || row.workflow == filter.workflow) &&
+          (!filter.enabled || row.enabled == *filter.enabled))
+        found.push_back(row);
+    }
+    return found;
+  }
+
+  Result<std::vector<ScheduleRow>> defined_schedules(const std::string& workflow) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::vector<ScheduleRow> found;
+    for (auto at = disk_->schedule_names_.lower_bound({workflow, ""});
+         at != disk_->schedule_names_.end() && at->first.first == workflow; ++at)
+      if (const ScheduleRow& row = disk_->schedules_.at(at->second); row.defined) found.push_back(row);
+    return found;
+  }
+
+  using Reader::due_schedules;
+  Result<std::vector<ScheduleRow>> due_schedules(const std::optional<ScheduleTime>& after, Instant until,
+                                                 std::size_t limit, const BrokenSchedule&) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto& due = disk_->due_schedules_;
+    std::vector<ScheduleRow> found;
+    for (auto at = after ? due.upper_bound(*after) : due.begin();
+         at != due.end() && at->at <= until && found.size() < limit; ++at)
+      found.push_back(disk_->schedules_.at(at->schedule));
+    return found;
+  }
+
+  Result<std::optional<ScheduleTime>> next_schedule(const std::optional<ScheduleTime>& after) override {
+    const auto next = behind(disk_->due_schedules_, after, 1);
+    if (!next) return std::unexpected(next.error());
+    return next->empty() ? std::nullopt : std::optional(next->front());
+  }
+
+  Result<std::vector<ScheduleRow>> parked_schedules(const std::string& workflow, const std::optional<ScheduleId>& after,
+                                                    std::size_t limit) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto& parked = disk_->parked_schedules_;
+    std::vector<ScheduleRow> found;
+    for (auto at = after ? parked.upper_bound(*after) : parked.begin(); at != parked.end() && found.size() < limit;
+         ++at)
+      if (const ScheduleRow& row = disk_->schedules_.at(*at); workflow.empty() || row.workflow == workflow)
+        found.push_back(row);
+    return found;
+  }
+
+  Result<std::vector<LedgerRow>> ledger(ScheduleId schedule, const LedgerRange& range, std::size_t limit) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    const auto& entries = disk_->ledger_;
+    std::vector<LedgerRow> found;
+    auto at =
+        range.before ? entries.lower_bound({schedule, *range.before}) : entries.upper_bound({schedule, Instant::max()});
+    while (at != entries.begin() && found.size() < limit) {
+      const LedgerRow& entry = (--at)->second;
+      // They do not overlap: all that follow end earlier still.
+      if (entry.schedule != schedule || (range.since && entry.to < *range.since)) break;
+      if (!range.until || entry.from <= *range.until) found.push_back(entry);
+    }
+    return found;
+  }
+
+  Result<std::optional<Instant>> oldest_ledger() override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::optional<Instant> oldest;
+    int looked_at = 0;
+    for (const auto& [written, key] : disk_->written_) {
+      if (looked_at++ == written_first) break;
+      const Instant at = disk_->ledger_.at(key).at;
+      oldest = std::min(oldest.value_or(at), at);
+    }
+    return oldest;
+  }
+
+  Result<std::optional<BackfillRow>> backfill(BackfillId id) override { return find(disk_->backfills_, id); }
+
+  Result<std::vector<BackfillRow>> backfills(ScheduleId schedule, std::size_t limit) override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::vector<BackfillRow> found;
+    for (auto at = disk_->backfills_.rbegin(); at != disk_->backfills_.rend() && found.size() < limit; ++at)
+      if (at->second.schedule == schedule) found.push_back(at->second);
+    return found;
+  }
+
+  Result<std::vector<BackfillRow>> running_backfills() override {
+    const MutexLock lock(disk_->mutex_);
+    if (auto up = available(); !up) return std::unexpected(up.error());
+    std::vector<BackfillRow> found;
+    for (const auto& [id, row] : disk_->backfills_)
+      if (row.status == BackfillStatus::running) found.push_back(row);
+    return found;
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -38,11 +39,18 @@ struct Lease {
   Instant until{};
 };
 
+// An entry of the ledger, and its place in the order in which all were written.
+struct WrittenLedgerRow : LedgerRow {
+  std::uint64_t written = 0;
+};
+
 // The committed rows. Any number of stores may be open on one disk, as with a node that does not know it is dead.
 // Threads: stores and readers lock it. faults() and the accessors below do not: they are for whoever drives all
 // stores of the disk from one thread, or after these have stopped.
 class MemoryDisk {
  public:
+  using SlotKey = std::pair<ScheduleId, Instant>;  // of the ledger: its first slot
+
   Faults& faults() { return faults_; }
 
   // For checkers. References hold until the next commit.
@@ -57,6 +65,10 @@ class MemoryDisk {
   const std::set<Expiry>& expiring() const { return expiring_; }
   // Taken by retention and not cleared away.
   const std::set<RunId>& gone() const { return gone_; }
+  const std::map<ScheduleId, ScheduleRow>& schedules() const { return schedules_; }
+  const std::set<ScheduleTime>& due_schedules() const { return due_schedules_; }
+  const std::map<SlotKey, WrittenLedgerRow>& ledger() const { return ledger_; }
+  const std::map<BackfillId, BackfillRow>& backfills() const { return backfills_; }
   std::int64_t epoch() const { return node_.epoch; }
   // Leases. The clock is what the simulator says; nothing else looks at it.
   void set_clock(Instant now) { clock_ = now; }
@@ -85,6 +97,14 @@ class MemoryDisk {
   std::set<RunId> gone_;
   std::map<RunId, std::vector<RecordRow>> records_;
   std::map<std::pair<std::string, std::string>, StartKey> start_keys_;
+  std::map<ScheduleId, ScheduleRow> schedules_;
+  std::map<std::pair<std::string, std::string>, ScheduleId> schedule_names_;  // not deleted
+  std::set<std::tuple<std::string, std::string, ScheduleId>> same_schedules_;  // not deleted
+  std::set<ScheduleTime> due_schedules_;
+  std::set<ScheduleId> parked_schedules_;
+  std::map<SlotKey, WrittenLedgerRow> ledger_;
+  std::map<std::uint64_t, SlotKey> written_;  // the same in the order in which they were written
+  std::map<BackfillId, BackfillRow> backfills_;
   NodeRow node_;  // the heartbeat is an earlier process's
   std::optional<Instant> heartbeat_;  // the newest
   std::uint64_t commits_ = 0;

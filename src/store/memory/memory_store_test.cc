@@ -1,6 +1,7 @@
 #include "store/memory/memory_store.h"
 
 #include "store/contract_tests/contract.h"
+#include "store/contract_tests/schedule_contract.h"
 
 namespace pawl::store {
 namespace {
@@ -14,7 +15,8 @@ struct MemoryHome {
 
 namespace contract {
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreContract, MemoryHome);
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ScheduleContract, MemoryHome);
+}  // namespace contract
 
 namespace {
 

@@ -90,13 +90,12 @@ std::string_view Statement::text(int column) const {
   return {text == nullptr ? "" : text, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
-std::optional<RunId> Statement::run_id(int column) const {
-  RunId id;
+std::optional<Uuid> Statement::uuid(int column) const {
+  Uuid id;
   const void* const blob = sqlite3_column_blob(statement_.get(), column);
   if (blob == nullptr) check_memory();
-  if (static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)) != id.value.bytes.size())
-    return std::nullopt;
-  std::memcpy(id.value.bytes.data(), blob, id.value.bytes.size());
+  if (static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)) != id.bytes.size()) return std::nullopt;
+  std::memcpy(id.bytes.data(), blob, id.bytes.size());
   return id;
 }
 

@@ -31,15 +31,21 @@ class Statement {
 
   void bind(int at, std::int64_t value) { sqlite3_bind_int64(statement_.get(), at, value); }
   void bind(int at, Instant value) { bind(at, to_us(value)); }
-  void bind(int at, const std::optional<Instant>& value) { value ? bind(at, *value) : bind_null(at); }
+  void bind(int at, Duration value) { bind(at, std::int64_t{value.count()}); }
   void bind(int at, std::string_view text) {
     // A null pointer would be bound as NULL, which an empty text is not.
     sqlite3_bind_text64(statement_.get(), at, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_STATIC,
                         SQLITE_UTF8);
   }
-  void bind(int at, const RunId& id) {
+  template <class Tag>
+  void bind(int at, const Id<Tag>& id) {
     sqlite3_bind_blob(statement_.get(), at, id.value.bytes.data(), static_cast<int>(id.value.bytes.size()),
                       SQLITE_STATIC);
+  }
+  // None is NULL.
+  template <class Value>
+  void bind(int at, const std::optional<Value>& value) {
+    value ? bind(at, *value) : bind_null(at);
   }
   // Empty text is NULL.
   void bind_optional(int at, std::string_view text) { text.empty() ? bind_null(at) : bind(at, text); }
@@ -56,9 +62,15 @@ class Statement {
   std::int64_t integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   // Until the next step.
   std::string_view text(int column) const;
-  std::optional<RunId> run_id(int column) const;
+  // nullopt: it is no id.
+  template <class AnyId>
+  std::optional<AnyId> id(int column) const {
+    const auto value = uuid(column);
+    return value ? std::optional(AnyId{*value}) : std::nullopt;
+  }
 
  private:
+  std::optional<Uuid> uuid(int column) const;
   void check_memory() const;
 
   struct Finalize {

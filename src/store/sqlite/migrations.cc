@@ -108,7 +108,108 @@ CREATE TABLE gone (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr auto all = std::to_array<Migration>({{1, version_1}, {2, version_2}});
+// Schedules. Each slot moves its schedule, so that what moves stands apart from what a schedule says: an update writes a
+// row and the index entries of its columns again, and one of `schedule_progress` is some 50 bytes with one index entry,
+// where one of a row that is whole would be some 300. A hundred schedules that stand side by side and are due together
+// then dirty one page, and the commit writes pages. It is ordered by id, without a rowid, so that a step finds it at once.
+// A schedule that is parked repeats the name of its workflow there, which is how those of one workflow are found without
+// an index entry for all that are not.
+// `ledger` is appended to in its own order, which is almost that of time: what is oldest goes from its front, without an
+// index on an instant. `row` is a column, so that it outlives a VACUUM.
+constexpr const char* version_3 = R"sql(
+ALTER TABLE workflows ADD COLUMN switched_at_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workflows ADD COLUMN disabled_from_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workflows ADD COLUMN deleted_at_us INTEGER;
+ALTER TABLE workflows ADD COLUMN file TEXT;
+ALTER TABLE workflows ADD COLUMN file_gone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workflows ADD COLUMN file_error TEXT;
+
+ALTER TABLE runs ADD COLUMN schedule BLOB;
+ALTER TABLE runs ADD COLUMN schedule_name TEXT;
+ALTER TABLE runs ADD COLUMN slot_us INTEGER;
+ALTER TABLE runs ADD COLUMN slot_in_line INTEGER;
+ALTER TABLE runs ADD COLUMN backfill BLOB;
+
+CREATE TABLE schedules (
+  id BLOB NOT NULL,
+  workflow TEXT NOT NULL,
+  name TEXT NOT NULL,
+  cron TEXT NOT NULL,
+  timezone TEXT NOT NULL,
+  misfire TEXT NOT NULL,
+  misfire_threshold_us INTEGER NOT NULL,
+  misfire_window_us INTEGER NOT NULL,
+  max_catch_up INTEGER NOT NULL,
+  overlap TEXT NOT NULL,
+  start_us INTEGER,
+  end_us INTEGER,
+  jitter_us INTEGER NOT NULL,
+  late_after_us INTEGER,
+  inputs TEXT,
+  same TEXT NOT NULL,
+  defined INTEGER NOT NULL,
+  enabled INTEGER NOT NULL,
+  created_at_us INTEGER NOT NULL,
+  updated_at_us INTEGER NOT NULL,
+  deleted_at_us INTEGER
+) STRICT;
+CREATE UNIQUE INDEX schedules_by_id ON schedules (id);
+CREATE UNIQUE INDEX schedules_by_name ON schedules (workflow, name) WHERE deleted_at_us IS NULL;
+CREATE INDEX schedules_by_same ON schedules (workflow, same) WHERE deleted_at_us IS NULL;
+CREATE INDEX schedules_by_state ON schedules (enabled, workflow, name) WHERE deleted_at_us IS NULL;
+CREATE INDEX schedules_defined ON schedules (workflow, name) WHERE deleted_at_us IS NULL AND defined = 1;
+
+CREATE TABLE schedule_progress (
+  id BLOB NOT NULL PRIMARY KEY,
+  cursor_us INTEGER NOT NULL,
+  next_at_us INTEGER,
+  parked_in TEXT,
+  late_slot_us INTEGER,
+  late_due_us INTEGER,
+  late_run BLOB
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schedules_due ON schedule_progress (next_at_us, id) WHERE next_at_us IS NOT NULL;
+CREATE INDEX schedules_parked ON schedule_progress (id) WHERE parked_in IS NOT NULL;
+CREATE INDEX schedules_parked_in ON schedule_progress (parked_in, id) WHERE parked_in IS NOT NULL;
+
+CREATE TABLE ledger (
+  row INTEGER PRIMARY KEY,
+  schedule BLOB NOT NULL,
+  from_us INTEGER NOT NULL,
+  to_us INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  reason TEXT,
+  message TEXT,
+  run BLOB,
+  run_number INTEGER NOT NULL,
+  lateness_us INTEGER NOT NULL,
+  at_us INTEGER NOT NULL,
+  backfill BLOB
+) STRICT;
+CREATE UNIQUE INDEX ledger_by_slot ON ledger (schedule, from_us);
+
+CREATE TABLE backfills (
+  id BLOB NOT NULL PRIMARY KEY,
+  schedule BLOB NOT NULL,
+  workflow TEXT NOT NULL,
+  from_us INTEGER NOT NULL,
+  to_us INTEGER NOT NULL,
+  cursor_us INTEGER NOT NULL,
+  run_limit INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  started INTEGER NOT NULL,
+  passed_over INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  client TEXT NOT NULL,
+  created_at_us INTEGER NOT NULL,
+  finished_at_us INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX backfills_by_schedule ON backfills (schedule, id);
+CREATE INDEX backfills_running ON backfills (id) WHERE status = 'running';
+)sql";
+
+constexpr auto all = std::to_array<Migration>({{1, version_1}, {2, version_2}, {3, version_3}});
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "store/contract_tests/temp_folder.h"
+#include "store/sqlite/sqlite_reader.h"
 
 namespace pawl::store {
 namespace {
@@ -56,6 +57,48 @@ TEST_F(Migrations, GoOnFromTheVersionThatIsThere) {
   ASSERT_TRUE(migrate(*connection_, steps));
   EXPECT_EQ(integer("PRAGMA user_version"), 2);
   EXPECT_EQ(integer("SELECT x FROM a WHERE y IS NULL"), 7);
+}
+
+TEST_F(Migrations, FromVersionTwoKeepWhatIsThereWhichKnowsOfNoSchedules) {
+  ASSERT_TRUE(migrate(*connection_, migrations().first(2)));
+  const auto filled = connection_->execute(
+      "INSERT INTO workflows VALUES ('a', 1, 3, 7, 10, 20), ('b', 0, 1, 0, 30, 40);"
+      "INSERT INTO versions VALUES ('a', 3, 'name: a', 20, 'ada');"
+      "INSERT INTO runs (id, workflow, number, version, trace_id, status, attempt, who_trigger, who_user, who_client, "
+      "who_user_agent, who_at_us, created_at_us, group_name, group_limit, group_cancels, group_held) VALUES "
+      "(x'00112233445566778899aabbccddeeff', 'a', 7, 3, 't', 'running', 2, 'api', '', '', '', 1, 2, 'g', 4, 0, 1);"
+      "INSERT INTO run_values VALUES (1, '{}', NULL, NULL);"
+      "INSERT INTO events VALUES (x'00112233445566778899aabbccddeeff', 1, 5, '[]');"
+      "INSERT INTO start_keys VALUES ('a', 'k', 'h', x'00112233445566778899aabbccddeeff', 6);"
+      "INSERT INTO gone VALUES (x'01'); UPDATE node SET epoch = 9, heartbeat_us = 8");
+  ASSERT_TRUE(filled) << filled.error().message;
+  const auto done = migrate(*connection_, migrations());
+  ASSERT_TRUE(done) << done.error().message;
+  const auto reader = open_sqlite_reader(folder_ / "pawl.db");
+  ASSERT_TRUE(reader);
+  const auto workflows = (*reader)->workflows();
+  ASSERT_TRUE(workflows) << workflows.error().message;
+  ASSERT_EQ(workflows->size(), 2U);
+  EXPECT_EQ(workflows->at(0).last_number, 7);
+  EXPECT_TRUE(workflows->at(0).active());
+  // No slot was a slot of a disabled workflow: nothing lies between the two.
+  EXPECT_EQ(workflows->at(0).switched_at, Instant{});
+  EXPECT_EQ(workflows->at(0).disabled_from, Instant{});
+  EXPECT_FALSE(workflows->at(1).enabled);
+  EXPECT_EQ(workflows->at(1).file, "");
+  EXPECT_EQ(workflows->at(1).updated_at, from_us(40));
+  const auto run = (*reader)->run_by_number("a", 7);
+  ASSERT_TRUE(run.value_or(std::nullopt));
+  EXPECT_EQ((**run).attempt, 2);
+  EXPECT_EQ((**run).group, "g");
+  EXPECT_EQ((**run).inputs, Json(json::object{}));
+  EXPECT_FALSE((**run).slot);
+  EXPECT_EQ((*reader)->records((**run).id)->size(), 1U);
+  EXPECT_TRUE((*reader)->start_key("a", "k")->has_value());
+  EXPECT_EQ(integer("SELECT count(*) FROM gone"), 1);
+  EXPECT_EQ(integer("SELECT epoch FROM node"), 9);
+  EXPECT_TRUE((*reader)->schedules({}, {}, 10)->empty());
+  EXPECT_EQ(connection_->text("PRAGMA integrity_check").value_or(""), "ok");
 }
 
 TEST_F(Migrations, AStepThatFailsLeavesTheVersionBeforeItWhole) {

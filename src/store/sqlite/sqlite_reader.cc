@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "store/cursor.h"
@@ -11,17 +12,16 @@
 namespace pawl::store {
 namespace {
 
-WorkflowRow read_workflow(const Statement& row) {
-  return {.name = std::string(row.text(0)),
-          .enabled = row.integer(1) != 0,
-          .version = static_cast<int>(row.integer(2)),
-          .last_number = row.integer(3),
-          .created_at = from_us(row.integer(4)),
-          .updated_at = from_us(row.integer(5))};
+// What a list is found by comes first, and the rest is looked up.
+std::string query_for_schedules(std::string_view condition) {
+  return fmt::format("SELECT s.id, {} FROM schedules s LEFT JOIN schedule_progress p ON p.id = s.id WHERE {}",
+                     schedule_columns, condition);
 }
-
-constexpr std::string_view workflow_columns =
-    "SELECT name, enabled, version, last_number, created_at_us, updated_at_us FROM workflows";
+std::string query_for_progress(std::string_view index, std::string_view condition) {
+  return fmt::format(
+      "SELECT p.id, {} FROM schedule_progress p INDEXED BY {} LEFT JOIN schedules s ON s.id = p.id WHERE {}",
+      schedule_columns, index, condition);
+}
 
 bool is_open(RunStatus status) { return !is_final(status); }
 
@@ -61,21 +61,15 @@ class SqliteReader final : public Reader {
   explicit SqliteReader(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
   Result<std::vector<WorkflowRow>> workflows() override {
-    std::vector<WorkflowRow> rows;
-    auto done = each(
-        fmt::format("{} ORDER BY name", workflow_columns), [](Statement&) {},
-        [&](const Statement& row) {
-          rows.push_back(read_workflow(row));
-          return Result<bool>(true);
-        });
-    if (!done) return std::unexpected(done.error());
-    return rows;
+    return all<WorkflowRow>(
+        fmt::format("SELECT {} FROM workflows WHERE deleted_at_us IS NULL ORDER BY name", workflow_columns),
+        [](Statement&) {}, read_workflow);
   }
 
   Result<std::optional<WorkflowRow>> workflow(const std::string& name) override {
     return one<WorkflowRow>(
-        fmt::format("{} WHERE name = ?1", workflow_columns), [&](Statement& query) { query.bind(1, name); },
-        [](const Statement& row) { return Result<WorkflowRow>(read_workflow(row)); });
+        fmt::format("SELECT {} FROM workflows WHERE name = ?1", workflow_columns),
+        [&](Statement& query) { query.bind(1, name); }, read_workflow);
   }
 
   Result<std::optional<VersionRow>> version(const std::string& workflow, int version) override {
@@ -174,7 +168,7 @@ class SqliteReader final : public Reader {
           query.bind(3, static_cast<std::int64_t>(limit));
         },
         [&](const Statement& row) -> Result<bool> {
-          const auto run = row.run_id(1);
+          const auto run = row.id<RunId>(1);
           if (!run) return fail(Code::corrupt, "table runs: an id of a run that expires is none");
           found.push_back({from_us(row.integer(0)), *run});
           return true;
@@ -192,7 +186,7 @@ class SqliteReader final : public Reader {
           query.bind(2, static_cast<std::int64_t>(limit));
         },
         [&](const Statement& row) -> Result<bool> {
-          const auto run = row.run_id(0);
+          const auto run = row.id<RunId>(0);
           if (!run) return fail(Code::corrupt, "table gone: run is no id");
           found.push_back(*run);
           return true;
@@ -211,7 +205,7 @@ class SqliteReader final : public Reader {
         [&](const Statement& row) -> Result<bool> {
           auto run = read_run(row);
           if (run) return visit(std::move(*run));
-          const auto id = row.run_id(0);
+          const auto id = row.id<RunId>(0);
           if (!id || !broken) return std::unexpected(run.error());
           broken(*id, run.error());
           return true;
@@ -226,7 +220,7 @@ class SqliteReader final : public Reader {
           query.bind(2, key);
         },
         [&](const Statement& row) -> Result<StartKey> {
-          const auto run = row.run_id(1);
+          const auto run = row.id<RunId>(1);
           if (!run)
             return fail(Code::corrupt,
                         fmt::format("table start_keys, '{}' of workflow '{}': run is no id", key, workflow));
@@ -251,7 +245,184 @@ class SqliteReader final : public Reader {
     return **row;
   }
 
+  Result<std::optional<ScheduleRow>> schedule(ScheduleId id) override {
+    return one<ScheduleRow>(
+        query_for_schedules("s.id = ?1"), [&](Statement& query) { query.bind(1, id); }, read_schedule);
+  }
+
+  Result<std::optional<ScheduleRow>> schedule(const std::string& workflow, const std::string& name) override {
+    return one<ScheduleRow>(
+        query_for_schedules("workflow = ?1 AND name = ?2 AND deleted_at_us IS NULL"),
+        [&](Statement& query) {
+          query.bind(1, workflow);
+          query.bind(2, name);
+        },
+        read_schedule);
+  }
+
+  Result<std::optional<ScheduleRow>> same_schedule(const std::string& workflow, const std::string& same) override {
+    return one<ScheduleRow>(
+        query_for_schedules("workflow = ?1 AND same = ?2 AND deleted_at_us IS NULL LIMIT 1"),
+        [&](Statement& query) {
+          query.bind(1, workflow);
+          query.bind(2, same);
+        },
+        read_schedule);
+  }
+
+  Result<std::vector<ScheduleRow>> schedules(const ScheduleFilter& filter,
+                                             const std::optional<std::pair<std::string, std::string>>& after,
+                                             std::size_t limit) override {
+    std::string condition = "deleted_at_us IS NULL";
+    if (filter.enabled) condition += " AND enabled = ?1";
+    if (!filter.workflow.empty()) condition += " AND workflow = ?2";
+    if (after) {
+      if (filter.workflow.empty())
+        condition += " AND (workflow, name) > (?3, ?4)";
+      else if (after->first == filter.workflow)
+        condition += " AND name > ?4";
+      else if (after->first > filter.workflow)
+        return std::vector<ScheduleRow>{};
+    }
+    return all<ScheduleRow>(
+        query_for_schedules(condition + " ORDER BY workflow, name LIMIT ?5"),
+        [&](Statement& query) {
+          if (filter.enabled) query.bind(1, *filter.enabled ? 1 : 0);
+          if (!filter.workflow.empty()) query.bind(2, filter.workflow);
+          if (after) query.bind(3, after->first);
+          if (after) query.bind(4, after->second);
+          query.bind(5, static_cast<std::int64_t>(limit));
+        },
+        read_schedule);
+  }
+
+  Result<std::vector<ScheduleRow>> defined_schedules(const std::string& workflow) override {
+    return all<ScheduleRow>(
+        query_for_schedules("workflow = ?1 AND deleted_at_us IS NULL AND defined = 1 ORDER BY name"),
+        [&](Statement& query) { query.bind(1, workflow); }, read_schedule);
+  }
+
+  using Reader::due_schedules;
+  Result<std::vector<ScheduleRow>> due_schedules(const std::optional<ScheduleTime>& after, Instant until,
+                                                 std::size_t limit, const BrokenSchedule& broken) override {
+    std::vector<ScheduleRow> found;
+    if (limit == 0) return found;
+    // Without LIMIT: rows that are passed over do not count.
+    const auto done = each(
+        query_for_progress("schedules_due", fmt::format("next_at_us <= ?3{} ORDER BY next_at_us, p.id",
+                                                        after ? " AND (next_at_us, p.id) > (?1, ?2)" : "")),
+        [&](Statement& query) {
+          if (after) query.bind(1, after->at);
+          if (after) query.bind(2, after->schedule);
+          query.bind(3, until);
+        },
+        [&](const Statement& row) -> Result<bool> {
+          auto schedule = read_schedule(row);
+          if (schedule) {
+            found.push_back(std::move(*schedule));
+            return found.size() < limit;
+          }
+          const auto id = row.id<ScheduleId>(0);
+          if (!id || !broken) return std::unexpected(schedule.error());
+          broken({from_us(row.integer(next_at_column)), *id}, schedule.error());
+          return true;
+        });
+    if (!done) return std::unexpected(done.error());
+    return found;
+  }
+
+  Result<std::optional<ScheduleTime>> next_schedule(const std::optional<ScheduleTime>& after) override {
+    return one<ScheduleTime>(
+        fmt::format("SELECT next_at_us, id FROM schedule_progress INDEXED BY schedules_due "
+                    "WHERE next_at_us IS NOT NULL{} ORDER BY next_at_us, id LIMIT 1",
+                    after ? " AND (next_at_us, id) > (?1, ?2)" : ""),
+        [&](Statement& query) {
+          if (after) query.bind(1, after->at);
+          if (after) query.bind(2, after->schedule);
+        },
+        [](const Statement& row) -> Result<ScheduleTime> {
+          const auto schedule = row.id<ScheduleId>(1);
+          if (!schedule)
+            return fail(Code::corrupt, "table schedule_progress: an id of a schedule that comes up is none");
+          return ScheduleTime{from_us(row.integer(0)), *schedule};
+        });
+  }
+
+  Result<std::vector<ScheduleRow>> parked_schedules(const std::string& workflow, const std::optional<ScheduleId>& after,
+                                                    std::size_t limit) override {
+    return all<ScheduleRow>(
+        query_for_progress(
+            workflow.empty() ? "schedules_parked" : "schedules_parked_in",
+            fmt::format("{}{} ORDER BY p.id LIMIT ?3", workflow.empty() ? "parked_in IS NOT NULL" : "parked_in = ?1",
+                        after ? " AND p.id > ?2" : "")),
+        [&](Statement& query) {
+          if (!workflow.empty()) query.bind(1, workflow);
+          if (after) query.bind(2, *after);
+          query.bind(3, static_cast<std::int64_t>(limit));
+        },
+        read_schedule);
+  }
+
+  Result<std::vector<LedgerRow>> ledger(ScheduleId schedule, const LedgerRange& range, std::size_t limit) override {
+    std::vector<LedgerRow> found;
+    // One bound out of two: of two the planner takes either to search by, and reads and passes over what only the other one
+    // leaves out.
+    const Instant last =
+        std::min(range.until.value_or(Instant::max()), range.before ? *range.before - Duration(1) : Instant::max());
+    const auto done = each(
+        fmt::format("SELECT {} FROM ledger WHERE schedule = ?1 AND from_us <= ?2 ORDER BY from_us DESC LIMIT ?3",
+                    ledger_columns),
+        [&](Statement& query) {
+          query.bind(1, schedule);
+          query.bind(2, last);
+          query.bind(3, static_cast<std::int64_t>(limit));
+        },
+        [&](const Statement& row) -> Result<bool> {
+          auto entry = read_ledger(row, schedule);
+          if (!entry) return std::unexpected(entry.error());
+          // They do not overlap: all that follow end earlier still.
+          if (range.since && entry->to < *range.since) return false;
+          found.push_back(std::move(*entry));
+          return true;
+        });
+    if (!done) return std::unexpected(done.error());
+    return found;
+  }
+
+  Result<std::optional<Instant>> oldest_ledger() override {
+    return one<Instant>(
+        "SELECT at FROM (SELECT min(at_us) AS at FROM (SELECT at_us FROM ledger ORDER BY row LIMIT ?1)) "
+        "WHERE at IS NOT NULL",
+        [](Statement& query) { query.bind(1, written_first); },
+        [](const Statement& row) { return Result<Instant>(from_us(row.integer(0))); });
+  }
+
+  Result<std::optional<BackfillRow>> backfill(BackfillId id) override {
+    return one<BackfillRow>(
+        fmt::format("SELECT {} FROM backfills WHERE id = ?1", backfill_columns),
+        [&](Statement& query) { query.bind(1, id); }, read_backfill);
+  }
+
+  Result<std::vector<BackfillRow>> backfills(ScheduleId schedule, std::size_t limit) override {
+    return all<BackfillRow>(
+        fmt::format("SELECT {} FROM backfills WHERE schedule = ?1 ORDER BY id DESC LIMIT ?2", backfill_columns),
+        [&](Statement& query) {
+          query.bind(1, schedule);
+          query.bind(2, static_cast<std::int64_t>(limit));
+        },
+        read_backfill);
+  }
+
+  Result<std::vector<BackfillRow>> running_backfills() override {
+    return all<BackfillRow>(
+        fmt::format("SELECT {} FROM backfills INDEXED BY backfills_running WHERE status = 'running' ORDER BY id",
+                    backfill_columns),
+        [](Statement&) {}, read_backfill);
+  }
+
  private:
+  static constexpr int next_at_column = 22;  // behind the id, in schedule_columns
+
   // Binds, then visits row by row until the visitor answers false or fails.
   template <class Bind, class Visit>
   Result<void> each(std::string_view sql, const Bind& bind, const Visit& visit) {
@@ -277,6 +448,19 @@ class SqliteReader final : public Reader {
       if (!value) return std::unexpected(value.error());
       found = std::move(*value);
       return false;
+    });
+    if (!done) return std::unexpected(done.error());
+    return found;
+  }
+
+  template <class Row, class Bind, class Read>
+  Result<std::vector<Row>> all(std::string_view sql, const Bind& bind, const Read& read) {
+    std::vector<Row> found;
+    const auto done = each(sql, bind, [&](const Statement& row) -> Result<bool> {
+      Result<Row> value = read(row);
+      if (!value) return std::unexpected(value.error());
+      found.push_back(std::move(*value));
+      return true;
     });
     if (!done) return std::unexpected(done.error());
     return found;

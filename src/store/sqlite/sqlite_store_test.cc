@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "store/contract_tests/contract.h"
+#include "store/contract_tests/schedule_contract.h"
 #include "store/contract_tests/temp_folder.h"
 #include "store/sqlite/connection.h"
 #include "store/sqlite/migrations.h"
@@ -79,7 +80,8 @@ struct SqliteHome {
 
 namespace contract {
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreContract, SqliteHome);
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, ScheduleContract, SqliteHome);
+}  // namespace contract
 
 namespace {
 
@@ -476,7 +478,84 @@ TEST_F(SqliteStore, ARowThatCannotBeReadIsNamed) {
   EXPECT_THAT(run.error().message, HasSubstr("table run_values, run " + name + ": inputs"));
 }
 
-// Every list is served by an index that is already in its order: no page sorts or reads the whole table.
+TEST_F(SqliteStore, ARowOfASlotOrAScheduleThatCannotBeReadIsNamed) {
+  {
+    const auto store = open();
+    ScheduleChanges all;
+    all.put = {contract::due_at(contract::a_schedule(1, "main"), contract::slot(1))};
+    all.ledger = {contract::an_entry(1, 3)};
+    all.backfill = contract::a_backfill(1, 1);
+    ASSERT_TRUE(commit(*store, contract::changes(all)));
+    contract::RunRow run = a_run(1);
+    run.slot = SlotOrigin{contract::schedule_id(1), "main", contract::slot(1), false, {}};
+    ASSERT_TRUE(commit(*store, adds(run)));
+  }
+  const std::string schedule = to_string(contract::schedule_id(1));
+  const std::string entry = fmt::format("schedule {}, from_us {}", schedule, to_us(contract::slot(3)));
+  const auto read = [](Reader& reader) -> Result<void> {
+    if (auto run = reader.run(run_id(1)); !run) return std::unexpected(run.error());
+    if (auto row = reader.schedule(contract::schedule_id(1)); !row) return std::unexpected(row.error());
+    if (auto rows = reader.ledger(contract::schedule_id(1), {}, 10); !rows) return std::unexpected(rows.error());
+    if (auto row = reader.backfill(contract::backfill_id(1)); !row) return std::unexpected(row.error());
+    return {};
+  };
+  struct Damage {
+    std::string table, change, row, column;
+  };
+  for (const Damage& damage : std::initializer_list<Damage>{
+           {"runs", "UPDATE runs SET schedule = x'00'", to_string(run_id(1)), "schedule"},
+           {"runs", "UPDATE runs SET backfill = x'00'", to_string(run_id(1)), "backfill"},
+           {"schedules", "UPDATE schedules SET misfire = 'never'", schedule, "misfire"},
+           {"schedules", "UPDATE schedules SET overlap = ''", schedule, "overlap"},
+           {"schedules", "UPDATE schedules SET max_catch_up = -1", schedule, "max_catch_up"},
+           {"schedules", "UPDATE schedules SET inputs = '{'", schedule, "inputs"},
+           {"schedule_progress", "UPDATE schedule_progress SET late_run = x'01'", schedule, "late_run"},
+           {"schedule_progress", "DELETE FROM schedule_progress", schedule, "the row is missing"},
+           {"ledger", "UPDATE ledger SET outcome = 'lost'", entry, "outcome"},
+           {"ledger", "UPDATE ledger SET reason = 'why'", entry, "reason"},
+           {"ledger", "UPDATE ledger SET run = x'02'", entry, "run"},
+           {"backfills", "UPDATE backfills SET status = 'paused'", to_string(contract::backfill_id(1)), "status"},
+           {"backfills", "UPDATE backfills SET schedule = x'03'", to_string(contract::backfill_id(1)), "schedule"}}) {
+    SCOPED_TRACE(damage.change);
+    edit(fmt::format("CREATE TABLE kept AS SELECT * FROM {0}; {1}", damage.table, damage.change));
+    {
+      const auto store = open();
+      const auto done = read(*value(store->reader()));
+      ASSERT_FALSE(done);
+      EXPECT_EQ(done.error().code, Code::corrupt);
+      EXPECT_THAT(done.error().message,
+                  HasSubstr(fmt::format("table {}, {}: {}", damage.table, damage.row, damage.column)));
+    }
+    edit(fmt::format("DELETE FROM {0}; INSERT INTO {0} SELECT * FROM kept; DROP TABLE kept", damage.table));
+  }
+  const auto store = open();
+  EXPECT_TRUE(read(*value(store->reader())));
+}
+
+TEST_F(SqliteStore, AScheduleThatCannotBeReadHoldsUpNoOther) {
+  {
+    const auto store = open();
+    for (int n = 1; n <= 4; ++n)
+      ASSERT_TRUE(commit(*store, contract::puts(contract::due_at(contract::a_schedule(n, "n" + std::to_string(n)),
+                                                                 contract::slot(n)))));
+  }
+  edit("UPDATE schedules SET misfire = 'never' WHERE name = 'n1'; DELETE FROM schedules WHERE name = 'n3'");
+  const auto store = open();
+  const auto reader = value(store->reader());
+  EXPECT_EQ(reader->due_schedules({}, contract::slot(9), 10).error().code, Code::corrupt);
+  std::vector<ScheduleTime> broken;
+  const auto due =
+      value(reader->due_schedules({}, contract::slot(9), 2, [&](const ScheduleTime& at, const Error& error) {
+        EXPECT_EQ(error.code, Code::corrupt);
+        broken.push_back(at);
+      }));
+  ASSERT_EQ(due.size(), 2U) << "rows that are passed over do not count";
+  EXPECT_EQ(due[0].name, "n2");
+  EXPECT_EQ(due[1].name, "n4");
+  EXPECT_EQ(broken, (std::vector<ScheduleTime>{{contract::slot(1), contract::schedule_id(1)},
+                                               {contract::slot(3), contract::schedule_id(3)}}));
+}
+
 TEST_F(SqliteStore, ARowThatCannotBeReadDoesNotHideTheOtherOpenRuns) {
   {
     const auto store = open();
@@ -493,6 +572,7 @@ TEST_F(SqliteStore, ARowThatCannotBeReadDoesNotHideTheOtherOpenRuns) {
   EXPECT_EQ(broken, std::vector{run_id(2)});
 }
 
+// Every list is served by an index that is already in its order: no page sorts or reads the whole table.
 TEST_F(SqliteStore, NoPageNeedsASort) {
   const auto store = open();
   auto connection = value(Connection::open(path_, SQLITE_OPEN_READONLY));
@@ -509,7 +589,26 @@ TEST_F(SqliteStore, NoPageNeedsASort) {
         "SELECT id FROM runs INDEXED BY runs_open WHERE status IN ('queued', 'running', 'waiting') ORDER BY id",
         "SELECT id FROM runs INDEXED BY runs_expiring WHERE expires_us IS NOT NULL AND (expires_us, id) > (1, x'00') "
         "ORDER BY expires_us, id",
-        "DELETE FROM start_keys WHERE run = x'00'", "SELECT seq FROM events WHERE run = x'00' ORDER BY seq",
+        "SELECT 1 FROM schedules WHERE deleted_at_us IS NULL AND (workflow, name) > ('a', 'b') ORDER BY workflow, name",
+        "SELECT 1 FROM schedules WHERE deleted_at_us IS NULL AND enabled = ?1 AND (workflow, name) > ('a', 'b') "
+        "ORDER BY workflow, name",
+        "SELECT 1 FROM schedules WHERE deleted_at_us IS NULL AND enabled = ?1 AND workflow = 'a' AND name > 'b' "
+        "ORDER BY workflow, name",
+        "SELECT 1 FROM schedules WHERE workflow = 'a' AND deleted_at_us IS NULL AND defined = 1 ORDER BY name",
+        "SELECT s.id, p.cursor_us FROM schedule_progress p INDEXED BY schedules_due LEFT JOIN schedules s ON s.id = "
+        "p.id "
+        "WHERE next_at_us <= 9 AND (next_at_us, p.id) > (1, x'00') ORDER BY next_at_us, p.id",
+        "SELECT next_at_us, id FROM schedule_progress INDEXED BY schedules_due WHERE next_at_us IS NOT NULL ORDER BY "
+        "next_at_us, id LIMIT 1",
+        "SELECT 1 FROM schedule_progress p INDEXED BY schedules_parked WHERE parked_in IS NOT NULL AND p.id > x'00' "
+        "ORDER BY p.id",
+        "SELECT 1 FROM schedule_progress p INDEXED BY schedules_parked_in WHERE parked_in = 'a' AND p.id > x'00' "
+        "ORDER BY p.id",
+        "SELECT 1 FROM ledger WHERE schedule = x'00' AND from_us <= 9 ORDER BY from_us DESC",
+        "SELECT 1 FROM backfills WHERE schedule = x'00' ORDER BY id DESC",
+        "SELECT 1 FROM backfills INDEXED BY backfills_running WHERE status = 'running' ORDER BY id",
+        "DELETE FROM start_keys WHERE run = x'00'",
+        "SELECT seq FROM events WHERE run = x'00' ORDER BY seq",
         "SELECT max(number) FROM runs WHERE workflow = 'a'"}) {
     Statement* const plan = value(connection->prepared(std::string("EXPLAIN QUERY PLAN ") + query));
     ASSERT_NE(plan, nullptr) << query;
@@ -519,6 +618,24 @@ TEST_F(SqliteStore, NoPageNeedsASort) {
       EXPECT_THAT(step, testing::Not(HasSubstr("TEMP B-TREE"))) << query;
       EXPECT_THAT(step, HasSubstr("INDEX")) << query;
     }
+  }
+}
+
+// A step of a schedule is found by its key and rewrites a narrow row; pruning reads the front of the ledger.
+TEST_F(SqliteStore, AStepOfAScheduleAndThePruningSearchNothing) {
+  const auto store = open();
+  auto connection = value(Connection::open(path_, SQLITE_OPEN_READONLY));
+  for (const auto& [query, first] :
+       {std::pair("UPDATE schedule_progress SET cursor_us = 2, next_at_us = 3 WHERE id = x'00' AND cursor_us = 1",
+                  "SEARCH schedule_progress USING PRIMARY KEY (id=?)"),
+        {"DELETE FROM ledger WHERE row IN (SELECT row FROM ledger ORDER BY row LIMIT 100) AND at_us < 1",
+         "SEARCH ledger USING INTEGER PRIMARY KEY (rowid=?)"}}) {
+    Statement* const plan = value(connection->prepared(std::string("EXPLAIN QUERY PLAN ") + query));
+    ASSERT_NE(plan, nullptr) << query;
+    Running rows(*plan);
+    ASSERT_TRUE(value(rows->step()));
+    EXPECT_EQ(rows->text(3), first);
+    while (value(rows->step())) EXPECT_THAT(std::string(rows->text(3)), testing::Not(HasSubstr("TEMP B-TREE")));
   }
 }
 

@@ -52,25 +52,27 @@ Result<void> SqliteWriter::prepare() {
       {&sql_.commit, "COMMIT"},
       {&sql_.rollback, "ROLLBACK"},
       {&sql_.workflow,
-       "INSERT INTO workflows (name, enabled, version, last_number, created_at_us, updated_at_us) VALUES (?1, ?2, ?3, "
-       "?4, ?5, ?6) "
-       "ON CONFLICT (name) DO UPDATE SET enabled = ?2, version = ?3, last_number = ?4, created_at_us = ?5, "
-       "updated_at_us = ?6"},
+       "INSERT INTO workflows (name, enabled, version, last_number, created_at_us, updated_at_us, switched_at_us, "
+       "disabled_from_us, deleted_at_us, file, file_gone, file_error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+       "?11, ?12) ON CONFLICT (name) DO UPDATE SET enabled = ?2, version = ?3, last_number = ?4, created_at_us = ?5, "
+       "updated_at_us = ?6, switched_at_us = ?7, disabled_from_us = ?8, deleted_at_us = ?9, file = ?10, "
+       "file_gone = ?11, file_error = ?12"},
       {&sql_.version,
        "INSERT INTO versions (workflow, version, text, created_at_us, user) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&sql_.run,
        "INSERT INTO runs (id, workflow, number, version, trace_id, status, waits_for, due_us, attempt, who_trigger, "
        "who_user, "
        "who_client, who_user_agent, who_at_us, created_at_us, started_at_us, finished_at_us, error, group_name, "
-       "group_limit, group_cancels, group_since_us, group_held, expires_us) "
+       "group_limit, group_cancels, group_since_us, group_held, expires_us, schedule, schedule_name, slot_us, "
+       "slot_in_line, backfill) "
        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-       "?23, ?24)"},
+       "?23, ?24, ?25, ?26, ?27, ?28, ?29)"},
       {&sql_.values, "INSERT INTO run_values (row, inputs, vars, env) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.start_key, "INSERT INTO start_keys (workflow, key, body_hash, run, at_us) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&sql_.update,
        "UPDATE runs SET status = ?2, waits_for = ?3, due_us = ?4, attempt = ?5, version = ?6, started_at_us = ?7, "
        "finished_at_us = ?8, error = ?9, group_since_us = ?10, group_held = ?11, "
-       "expires_us = ?12 WHERE id = ?1"},
+       "expires_us = ?12, slot_in_line = ?13 WHERE id = ?1"},
       {&sql_.record, "INSERT INTO events (run, seq, at_us, body) VALUES (?1, ?2, ?3, ?4)"},
       {&sql_.heartbeat, "UPDATE node SET heartbeat_us = ?1"},
       {&sql_.find_run, "SELECT row, workflow, number FROM runs WHERE id = ?1"},
@@ -86,6 +88,39 @@ Result<void> SqliteWriter::prepare() {
        "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE run = ?1 ORDER BY seq LIMIT ?2)"},
       {&sql_.free_pages, "PRAGMA freelist_count"},
       {&sql_.pages, "PRAGMA page_count"},
+      {&sql_.schedule,
+       "INSERT INTO schedules (id, workflow, name, cron, timezone, misfire, misfire_threshold_us, misfire_window_us, "
+       "max_catch_up, overlap, start_us, end_us, jitter_us, late_after_us, inputs, same, defined, enabled, "
+       "created_at_us, updated_at_us, deleted_at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+       "?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (id) DO UPDATE SET workflow = ?2, name = ?3, cron = ?4, "
+       "timezone = ?5, misfire = ?6, misfire_threshold_us = ?7, misfire_window_us = ?8, max_catch_up = ?9, "
+       "overlap = ?10, start_us = ?11, end_us = ?12, jitter_us = ?13, late_after_us = ?14, inputs = ?15, same = ?16, "
+       "defined = ?17, enabled = ?18, created_at_us = ?19, updated_at_us = ?20, deleted_at_us = ?21"},
+      {&sql_.progress,
+       "INSERT INTO schedule_progress (id, cursor_us, next_at_us, late_slot_us, late_due_us, late_run, parked_in) "
+       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET cursor_us = ?2, next_at_us = ?3, "
+       "late_slot_us = ?4, late_due_us = ?5, late_run = ?6, parked_in = ?7"},
+      // Whose workflow it is matters for one that gets parked alone, so that no other step pays for a look at `schedules`.
+      {&sql_.moved,
+       "UPDATE schedule_progress SET cursor_us = ?2, next_at_us = ?3, late_slot_us = ?4, late_due_us = ?5, "
+       "late_run = ?6, parked_in = CASE WHEN ?7 THEN (SELECT workflow FROM schedules WHERE id = ?1) END "
+       "WHERE id = ?1 AND cursor_us = ?8"},
+      {&sql_.stop_all,
+       "UPDATE schedule_progress SET next_at_us = NULL, late_slot_us = NULL, late_due_us = NULL, late_run = NULL, "
+       "parked_in = NULL WHERE id IN (SELECT id FROM schedules WHERE workflow = ?1 AND deleted_at_us IS NULL)"},
+      {&sql_.drop_all, "UPDATE schedules SET deleted_at_us = ?2 WHERE workflow = ?1 AND deleted_at_us IS NULL"},
+      {&sql_.strike, "DELETE FROM ledger WHERE schedule = ?1 AND from_us = ?2"},
+      {&sql_.ledger,
+       "INSERT INTO ledger (schedule, from_us, to_us, count, outcome, reason, message, run, run_number, lateness_us, "
+       "at_us, backfill) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+      {&sql_.backfill,
+       "INSERT INTO backfills (id, schedule, workflow, from_us, to_us, cursor_us, run_limit, status, started, "
+       "passed_over, user, client, created_at_us, finished_at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+       "?11, "
+       "?12, ?13, ?14) ON CONFLICT (id) DO UPDATE SET schedule = ?2, workflow = ?3, from_us = ?4, to_us = ?5, "
+       "cursor_us = ?6, run_limit = ?7, status = ?8, started = ?9, passed_over = ?10, user = ?11, client = ?12, "
+       "created_at_us = ?13, finished_at_us = ?14"},
+      {&sql_.prune, "DELETE FROM ledger WHERE row IN (SELECT row FROM ledger ORDER BY row LIMIT ?2) AND at_us < ?1"},
   };
   for (const auto& [statement, sql] : all) {
     auto prepared = connection_->prepared(sql);
@@ -152,6 +187,12 @@ Result<void> SqliteWriter::apply(const Changeset& change) {
     sql.bind(4, row.last_number);
     sql.bind(5, row.created_at);
     sql.bind(6, row.updated_at);
+    sql.bind(7, row.switched_at);
+    sql.bind(8, row.disabled_from);
+    sql.bind(9, row.deleted_at);
+    sql.bind_optional(10, row.file);
+    sql.bind(11, row.file_gone ? 1 : 0);
+    sql.bind_optional(12, row.file_error);
     if (auto done = sql.run(); !done) return std::unexpected(described(done.error(), "workflow " + row.name));
   }
   if (change.version) {
@@ -166,6 +207,8 @@ Result<void> SqliteWriter::apply(const Changeset& change) {
       return std::unexpected(
           described(done.error(), fmt::format("version {} of workflow {}", row.version, row.workflow)));
   }
+  if (change.schedules)
+    if (auto done = apply(*change.schedules); !done) return done;
   if (change.new_run)
     if (auto done = insert_run(*change.new_run); !done)
       return std::unexpected(described(done.error(), "run " + to_string(change.new_run->id)));
@@ -206,6 +249,148 @@ Result<void> SqliteWriter::apply(const Changeset& change) {
   return {};
 }
 
+Result<void> SqliteWriter::apply(const ScheduleChanges& changes) {
+  if (changes.dropped)
+    if (auto done = drop_schedules(*changes.dropped); !done)
+      return std::unexpected(described(done.error(), "schedules of workflow " + changes.dropped->workflow));
+  for (const ScheduleRow& row : changes.put)
+    if (auto done = put_schedule(row); !done)
+      return std::unexpected(
+          described(done.error(), fmt::format("schedule {}, {}/{}", to_string(row.id), row.workflow, row.name)));
+  if (changes.moved)
+    if (auto done = move_schedule(*changes.moved); !done)
+      return std::unexpected(described(done.error(), "schedule " + to_string(changes.moved->id)));
+  const auto slot = [](const LedgerRow& row) {
+    return fmt::format("ledger of schedule {}, slot {}", to_string(row.schedule), to_rfc3339(row.from));
+  };
+  for (const LedgerRow& row : changes.ledger_removed)
+    if (auto done = strike_ledger(row); !done) return std::unexpected(described(done.error(), slot(row)));
+  for (const LedgerRow& row : changes.ledger)
+    if (auto done = insert_ledger(row); !done) return std::unexpected(described(done.error(), slot(row)));
+  if (changes.backfill)
+    if (auto done = put_backfill(*changes.backfill); !done)
+      return std::unexpected(described(done.error(), "backfill " + to_string(changes.backfill->id)));
+  if (changes.pruned) {
+    sql_.prune->bind(1, changes.pruned->before);
+    sql_.prune->bind(2, changes.pruned->most);
+    if (auto done = sql_.prune->run(); !done) return done;
+  }
+  return {};
+}
+
+namespace {
+
+// Cursor, next_at and `late`, from ?2 on.
+void bind_progress(Statement& sql, const ScheduleProgress& progress) {
+  sql.bind(2, progress.cursor);
+  sql.bind(3, progress.next_at);
+  if (progress.late) {
+    sql.bind(4, progress.late->slot);
+    sql.bind(5, progress.late->due);
+    sql.bind(6, progress.late->run);
+  } else {
+    for (const int at : {4, 5, 6}) sql.bind_null(at);
+  }
+}
+
+}  // namespace
+
+Result<void> SqliteWriter::put_schedule(const ScheduleRow& schedule) {
+  const ScheduleRule& rule = schedule.rule;
+  inputs_.clear();
+  if (!rule.inputs.is_null()) append_json(inputs_, rule.inputs);
+  Statement& sql = *sql_.schedule;
+  sql.bind(1, schedule.id);
+  sql.bind(2, schedule.workflow);
+  sql.bind(3, schedule.name);
+  sql.bind(4, rule.cron);
+  sql.bind(5, rule.timezone);
+  sql.bind(6, to_string(rule.misfire));
+  sql.bind(7, rule.misfire_threshold);
+  sql.bind(8, rule.misfire_window);
+  sql.bind(9, rule.max_catch_up);
+  sql.bind(10, to_string(rule.overlap));
+  sql.bind(11, rule.start);
+  sql.bind(12, rule.end);
+  sql.bind(13, rule.jitter);
+  sql.bind(14, rule.late_after);
+  sql.bind_optional(15, inputs_);
+  sql.bind(16, schedule.same);
+  sql.bind(17, schedule.defined ? 1 : 0);
+  sql.bind(18, schedule.enabled ? 1 : 0);
+  sql.bind(19, schedule.created_at);
+  sql.bind(20, schedule.updated_at);
+  sql.bind(21, schedule.deleted_at);
+  if (auto done = sql.run(); !done) return done;
+  sql_.progress->bind(1, schedule.id);
+  bind_progress(*sql_.progress, schedule.progress);
+  schedule.progress.parked ? sql_.progress->bind(7, schedule.workflow) : sql_.progress->bind_null(7);
+  return sql_.progress->run();
+}
+
+Result<void> SqliteWriter::move_schedule(const ScheduleChanges::Moved& moved) {
+  Statement& sql = *sql_.moved;
+  sql.bind(1, moved.id);
+  bind_progress(sql, moved.progress);
+  sql.bind(7, moved.progress.parked ? 1 : 0);
+  sql.bind(8, moved.from);
+  if (auto done = sql.run(); !done) return done;
+  if (connection_->changed_rows() == 0) return fail(Code::conflict, "does not stand there any more");
+  return {};
+}
+
+Result<void> SqliteWriter::drop_schedules(const ScheduleChanges::Dropped& dropped) {
+  sql_.stop_all->bind(1, dropped.workflow);
+  if (auto done = sql_.stop_all->run(); !done) return done;
+  sql_.drop_all->bind(1, dropped.workflow);
+  sql_.drop_all->bind(2, dropped.at);
+  return sql_.drop_all->run();
+}
+
+Result<void> SqliteWriter::strike_ledger(const LedgerRow& entry) {
+  sql_.strike->bind(1, entry.schedule);
+  sql_.strike->bind(2, entry.from);
+  if (auto done = sql_.strike->run(); !done) return done;
+  if (connection_->changed_rows() == 0) return fail(Code::conflict, "is not stored");
+  return {};
+}
+
+Result<void> SqliteWriter::insert_ledger(const LedgerRow& entry) {
+  Statement& sql = *sql_.ledger;
+  sql.bind(1, entry.schedule);
+  sql.bind(2, entry.from);
+  sql.bind(3, entry.to);
+  sql.bind(4, entry.count);
+  sql.bind(5, to_string(entry.outcome));
+  sql.bind_optional(6, to_string(entry.reason));
+  sql.bind_optional(7, entry.message);
+  sql.bind(8, entry.run);
+  sql.bind(9, entry.run_number);
+  sql.bind(10, entry.lateness);
+  sql.bind(11, entry.at);
+  sql.bind(12, entry.backfill);
+  return sql.run();
+}
+
+Result<void> SqliteWriter::put_backfill(const BackfillRow& backfill) {
+  Statement& sql = *sql_.backfill;
+  sql.bind(1, backfill.id);
+  sql.bind(2, backfill.schedule);
+  sql.bind(3, backfill.workflow);
+  sql.bind(4, backfill.from);
+  sql.bind(5, backfill.to);
+  sql.bind(6, backfill.cursor);
+  sql.bind(7, backfill.limit);
+  sql.bind(8, to_string(backfill.status));
+  sql.bind(9, backfill.started);
+  sql.bind(10, backfill.passed_over);
+  sql.bind(11, backfill.user);
+  sql.bind(12, backfill.client);
+  sql.bind(13, backfill.created_at);
+  sql.bind(14, backfill.finished_at);
+  return sql.run();
+}
+
 Result<void> SqliteWriter::insert_run(const Run& run) {
   error_.clear();
   append_failure(error_, run.error);
@@ -235,6 +420,15 @@ Result<void> SqliteWriter::insert_run(const Run& run) {
   sql.bind(22, run.group_since);
   grouped ? sql.bind(23, run.group_held ? 1 : 0) : sql.bind_null(23);
   sql.bind(24, run.expires_at);
+  if (run.slot) {
+    sql.bind(25, run.slot->schedule);
+    sql.bind(26, run.slot->name);
+    sql.bind(27, run.slot->slot);
+    sql.bind(28, line_of(*run.slot));
+    sql.bind(29, run.slot->backfill);
+  } else {
+    for (int at = 25; at <= 29; ++at) sql.bind_null(at);
+  }
   if (auto done = sql.run(); !done) return done;
   if (run.inputs.is_null() && run.vars.is_null() && run.env.is_null()) return {};
 
@@ -265,6 +459,7 @@ Result<void> SqliteWriter::update_run(const Run& run) {
   sql.bind(10, run.group_since);
   run.group.empty() ? sql.bind_null(11) : sql.bind(11, run.group_held ? 1 : 0);
   sql.bind(12, run.expires_at);
+  run.slot ? sql.bind(13, line_of(*run.slot)) : sql.bind_null(13);
   if (auto done = sql.run(); !done) return done;
   if (connection_->changed_rows() == 0) return fail(Code::conflict, "is not stored");
   return {};

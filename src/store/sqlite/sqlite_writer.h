@@ -33,6 +33,7 @@ class SqliteWriter {
     Statement *workflow, *version, *run, *values, *start_key, *update, *record, *heartbeat;
     Statement *find_run, *drop_run, *drop_values, *drop_start_keys, *raise_number, *mark, *unmark, *any_mark,
         *is_marked, *drop_records, *free_pages, *pages;
+    Statement *schedule, *progress, *moved, *stop_all, *drop_all, *strike, *ledger, *backfill, *prune;
   };
 
   SqliteWriter(std::unique_ptr<Connection> connection, int checkpoint_pages)
@@ -42,6 +43,13 @@ class SqliteWriter {
   template <class Work>
   Result<void> transact(const Work& work);
   Result<void> apply(const Changeset& change);
+  Result<void> apply(const ScheduleChanges& changes);
+  Result<void> put_schedule(const ScheduleRow& schedule);
+  Result<void> move_schedule(const ScheduleChanges::Moved& moved);
+  Result<void> drop_schedules(const ScheduleChanges::Dropped& dropped);
+  Result<void> strike_ledger(const LedgerRow& entry);
+  Result<void> insert_ledger(const LedgerRow& entry);
+  Result<void> put_backfill(const BackfillRow& backfill);
   Result<void> insert_run(const Run& run);
   Result<void> update_run(const Run& run);
   Result<void> take_run(RunId id);
