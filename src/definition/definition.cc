@@ -26,10 +26,10 @@ void settle_spelling(Workflow& workflow) {
 
 }  // namespace
 
-std::expected<Parsed, std::vector<Problem>> parse(std::string_view text) {
+std::expected<Parsed, std::vector<Problem>> parse(std::string_view text, const ParseOptions& options) {
   auto document = Document::read(text);
   if (!document) return std::unexpected(std::move(document.error()));
-  Reader reader(*document);
+  Reader reader(*document, options);
   reader.take_over(document->traps());
   Workflow workflow = read_workflow(reader, document->root());
   check_expressions(reader, workflow);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +25,25 @@ struct Parsed {
   std::vector<Problem> warnings;
 };
 
+// What a pure room cannot know by itself.
+struct ParseOptions {
+  // Empty for a time zone that exists, else what is wrong with the name and what may be meant, as one sentence.
+  // Without the function names of zones are not looked up.
+  std::function<std::string(std::string_view zone)> zone_problem;
+  // False: `on.schedule` is passed over. For a version that was stored, maybe by a program that took what is refused now: its
+  // runs need none of it, and must go on.
+  bool schedules = true;
+};
+
 constexpr std::size_t max_text = 1 << 20;
 constexpr std::size_t max_tasks = 10'000;
+constexpr std::size_t max_schedules = 1'000;
 constexpr std::size_t max_axes = 10;
 constexpr std::size_t max_combinations = 10'000;  // of a matrix that the file spells out
 constexpr std::size_t max_task_runs = 100'000;  // tasks of a run, those of all instances that the file spells out
 
 // In order of line and column; never empty when it fails.
-std::expected<Parsed, std::vector<Problem>> parse(std::string_view text);
+std::expected<Parsed, std::vector<Problem>> parse(std::string_view text, const ParseOptions& options = {});
 
 // `file:line:column: message; hint`.
 std::string to_text(const Problem& problem, std::string_view file);

@@ -73,7 +73,11 @@ TEST(Definition, TheProductBlogBecomesAWorkflow) {
   EXPECT_EQ(workflow.name, "product-blog");
   EXPECT_EQ(workflow.labels, (TextMap{{"team", "content"}}));
   EXPECT_EQ(workflow.timeout, std::chrono::hours(2));
-  EXPECT_EQ(find_string(workflow.schedules.at(0), "id"), "morning");
+  ASSERT_EQ(workflow.schedules.size(), 1U);
+  EXPECT_EQ(workflow.schedules[0].name, "morning");
+  EXPECT_EQ(workflow.schedules[0].rule.cron, "0 0 8 * * ?");
+  EXPECT_EQ(workflow.schedules[0].rule.timezone, "Asia/Seoul");
+  EXPECT_EQ(pawl::to_text(workflow.schedules[0].rule.inputs), R"({"tag":"naver"})");
   EXPECT_EQ(find_string(workflow.webhook, "scheme"), "github");
   ASSERT_EQ(workflow.inputs.size(), 2U);
   EXPECT_EQ(workflow.inputs[0].type, InputType::choice);
@@ -121,7 +125,7 @@ TEST(Definition, TheSmallestWorkflowHasDefaults) {
   EXPECT_EQ(std::get<ProcessAction>(tasks[1].action).command, (std::vector<std::string>{"ls", "-l"}));
   EXPECT_EQ(workflow.timeout, std::chrono::hours(24));
   EXPECT_EQ(workflow.recover.max, 3);
-  EXPECT_TRUE(workflow.schedules.is_null());
+  EXPECT_TRUE(workflow.schedules.empty());
 }
 
 TEST(Definition, AnchorsMergeKeysAndExtensionKeysWork) {
@@ -166,9 +170,109 @@ TEST(Definition, AByteOrderMarkAndOddLineBreaksAreFine) {
   must_parse("name: a\njobs: {j: {name: \"a\xC2\x85 b\", tasks: [{run: x}]}}\n");
 }
 
+Json schedules_of(const Workflow& workflow) { return *find(*find(to_json(workflow), "on"), "schedule"); }
+
 TEST(Definition, ALoneScheduleIsAListOfMain) {
   const Workflow workflow = must_parse("name: a\non: {schedule: {cron: '@daily'}}\njobs: {j: {tasks: [{run: x}]}}");
-  EXPECT_EQ(pawl::to_text(workflow.schedules), R"([{"id":"main","cron":"@daily"}])");
+  ASSERT_EQ(workflow.schedules.size(), 1U);
+  EXPECT_EQ(workflow.schedules[0].name, "main");
+  EXPECT_EQ(workflow.schedules[0].rule, ScheduleRule{.cron = "@daily"});
+  EXPECT_EQ(pawl::to_text(schedules_of(workflow)), R"([{"id":"main","cron":"@daily"}])");
+}
+
+constexpr std::string_view scheduled = R"(
+name: a
+inputs: {n: {type: int}, day: {}}
+on:
+  schedule:
+    - id: all
+      cron: "0 0 8 ? * MON-FRI"
+      timezone: Europe/Berlin
+      misfire: run-all
+      misfire-threshold: 5m
+      misfire-window: 1h30m
+      max-catch-up: 7
+      overlap: cancel-running
+      inputs: {n: 3, day: "${{ schedule.slot }}"}
+      start: 2026-11-23T09:00:00.123456+09:00
+      end: 2027-11-23T00:00:00Z
+      jitter: 500ms
+      late-after: 10m
+    - {id: usual, cron: "@hourly", misfire: run-once, misfire-threshold: 60s, misfire-window: 24h, max-catch-up: 100, overlap: queue, jitter: 0s, inputs: {}}
+on-late: [{run: x}]
+jobs: {j: {tasks: [{run: x}]}}
+)";
+
+TEST(Definition, AScheduleIsReadWithItsUnits) {
+  using namespace std::chrono;
+  const Workflow workflow = must_parse(scheduled);
+  ASSERT_EQ(workflow.schedules.size(), 2U);
+  const ScheduleRule& rule = workflow.schedules[0].rule;
+  EXPECT_EQ(rule.misfire, Misfire::run_all);
+  EXPECT_EQ(rule.misfire_threshold, minutes(5));
+  EXPECT_EQ(rule.misfire_window, minutes(90));
+  EXPECT_EQ(rule.max_catch_up, 7);
+  EXPECT_EQ(rule.overlap, Overlap::cancel_running);
+  EXPECT_EQ(pawl::to_text(rule.inputs), R"({"n":3,"day":"${{ schedule.slot }}"})");
+  ASSERT_TRUE(rule.start);
+  EXPECT_EQ(to_rfc3339(*rule.start), "2026-11-23T00:00:00.123Z");
+  EXPECT_EQ(*rule.start, floor<milliseconds>(*rule.start)) << "what is written again is the same";
+  EXPECT_EQ(rule.jitter, milliseconds(500));
+  EXPECT_EQ(rule.late_after, minutes(10));
+  EXPECT_EQ(workflow.schedules[1].rule, ScheduleRule{.cron = "@hourly"});
+}
+
+TEST(Definition, ASchedulePrintsWhatIsNotTheDefaultAndIsReadAgain) {
+  const Workflow workflow = must_parse(scheduled);
+  EXPECT_EQ(pawl::to_text(schedules_of(workflow).at(1)), R"({"id":"usual","cron":"@hourly"})");
+  const Workflow again = must_parse(pawl::to_text(to_json(workflow)));
+  ASSERT_EQ(again.schedules.size(), 2U);
+  EXPECT_EQ(again.schedules[0].name, "all");
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(again.schedules[i].rule, workflow.schedules[i].rule);
+  EXPECT_EQ(pawl::to_text(to_json(again)), pawl::to_text(to_json(workflow)));
+}
+
+TEST(Definition, OnLateIsAJobBehindAllOthers) {
+  const Workflow workflow =
+      must_parse("name: a\nalways: [{run: x}]\non-late: [{run: y}]\n" +
+                 std::string("on: {schedule: {cron: '@daily', late-after: 1m}}\n") + "jobs: {j: {tasks: [{run: x}]}}");
+  ASSERT_EQ(workflow.jobs.size(), 3U);
+  EXPECT_EQ(workflow.jobs[1].role, Role::always);
+  EXPECT_EQ(workflow.jobs[2].id, "on-late");
+  EXPECT_EQ(workflow.jobs[2].role, Role::on_late);
+  const Json canonical = to_json(workflow);
+  EXPECT_EQ(pawl::to_text(to_json(must_parse(pawl::to_text(canonical)))), pawl::to_text(canonical));
+}
+
+TEST(Definition, ATimezoneIsLookedUpByWhoeverCanSee) {
+  const ParseOptions options{.zone_problem = [](std::string_view name) {
+    return name == "Asia/Seoul" ? "" : "`" + std::string(name) + "` is no time zone; did you mean Asia/Seoul?";
+  }};
+  const auto with_zone = [](std::string_view name) {
+    return "name: a\non: {schedule: {cron: '@daily', timezone: " + std::string(name) +
+           "}}\njobs: {j: {tasks: [{run: x}]}}";
+  };
+  EXPECT_TRUE(parse(with_zone("Asia/Seoul"), options));
+  EXPECT_TRUE(parse(with_zone("Asia/Seol")));
+  const auto wrong = parse(with_zone("Asia/Seol"), options);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(to_text(wrong.error().at(0), "file"),
+            "file:2:43: `timezone`: `Asia/Seol` is no time zone; did you mean Asia/Seoul?");
+}
+
+TEST(Definition, AThousandSchedulesAreTheMost) {
+  const auto with = [](int count) {
+    std::string text = "name: a\non:\n  schedule:\n";
+    for (int i = 0; i < count; ++i)
+      text += "    - {id: s" + std::to_string(i) + ", cron: '@every " + std::to_string(i + 1) + "s'}\n";
+    return parse(text + "jobs: {j: {tasks: [{run: x}]}}");
+  };
+  EXPECT_TRUE(with(1000));
+  const auto wrong = with(1001);
+  ASSERT_FALSE(wrong);
+  ASSERT_EQ(wrong.error().size(), 1U);
+  EXPECT_EQ(wrong.error()[0].line, 1004);
+  EXPECT_THAT(wrong.error()[0].message, HasSubstr("more than 1000 schedules"));
 }
 
 TEST(Definition, NamesMayBeOfAnyScript) {

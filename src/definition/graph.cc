@@ -83,6 +83,7 @@ void connect_jobs(Reader& reader, Workflow& workflow, const std::vector<std::vec
       else
         reader.problem(*node, fmt::format("there is no job `{}` to need", cut_utf8(name, 100)),
                        name == "on-failure" || name == "always" ? "nobody can need it: it runs after all jobs"
+                       : name == "on-late"                      ? "nobody can need it: it runs alone"
                                                                 : reader.did_you_mean(name, names));
     }
     std::ranges::sort(targets);

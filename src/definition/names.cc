@@ -38,6 +38,7 @@ const std::map<std::string_view, Names>& fields_of_contexts() {
       {"response", {"status", "headers", "json", "text"}},
       {"approval", {"approved_by", "comment"}},
       {"instance", {"key", "matrix", "status", "tasks"}},
+      {"schedule", {"id", "name", "slot"}},
   };
   return fields;
 }
@@ -137,7 +138,7 @@ class Checker {
   Wrong check_name(const Reference& reference) {
     const std::string& root = reference.path[0];
     const Place place = site_->place;
-    if (place == Place::trigger) return check_trigger(reference);
+    if (place == Place::trigger || place == Place::schedule_inputs) return check_trigger(reference);
     if (place == Place::concurrency) {
       if (auto refused = refuse_in_group(root)) return refused;
     }
@@ -145,7 +146,8 @@ class Checker {
     if (root == "vars") return check_var(reference);
     if (root == "env") return named(reference, "env.NAME: what the server was told to pass on");
     if (root == "secrets") return check_secret(reference);
-    if (root == "schedule" || root == "trigger") return std::nullopt;
+    if (root == "schedule") return check_schedule(reference);
+    if (root == "trigger") return std::nullopt;
     if (root == "run") return check_run(reference);
     if (root == "workflow" || (root == "task" && has_tasks(place))) return check_fields(reference);
     if (root == "tasks" && has_tasks(place)) return check_own_task(reference);
@@ -308,9 +310,27 @@ class Checker {
   }
 
   Wrong check_trigger(const Reference& reference) {
-    static const Names known{"secrets", "request", "workflow", "env", "inputs", "schedule", "trigger", "run"};
-    if (std::ranges::find(known, reference.path[0]) != known.end()) return std::nullopt;
-    return unknown("unknown name", reference.path[0], known);
+    static const Names of_webhooks{"secrets", "request", "workflow", "env", "inputs", "schedule", "trigger", "run"};
+    static const Names of_schedules{"schedule", "trigger", "workflow", "env"};
+    const bool schedule = site_->place == Place::schedule_inputs;
+    const Names& known = schedule ? of_schedules : of_webhooks;
+    const std::string& root = reference.path[0];
+    if (std::ranges::find(known, root) != known.end())
+      return root == "schedule" ? check_schedule(reference) : std::nullopt;
+    if (schedule && root == "secrets")
+      return wrong("a secret cannot be named here, where its value would be stored", "a task reads it by itself");
+    if (schedule && std::ranges::find(of_webhooks, root) != of_webhooks.end())
+      return wrong(fmt::format("`{}` is not known in the `inputs` of a schedule", root),
+                   "they see schedule, trigger, workflow and env");
+    return unknown("unknown name", root, known);
+  }
+
+  // As a whole it may be asked for too: null tells that no schedule started the run.
+  Wrong check_schedule(const Reference& reference) {
+    const std::vector<std::string>& path = reference.path;
+    if (auto missing = member(reference, "a schedule has no", fields_of_contexts().at("schedule"))) return missing;
+    if (path.size() > 2) return wrong(fmt::format("`schedule.{}` has no members", path[1]));
+    return std::nullopt;
   }
 
   Wrong check_own_task(const Reference& reference) {
@@ -348,11 +368,13 @@ class Checker {
     if (found == jobs_.end()) return unknown("there is no job", path[1], job_ids_);
     const Job& other = workflow_.jobs[static_cast<std::size_t>(found->second)];
     if (found->second != site_->job && other.role != Role::normal)
-      return wrong(fmt::format("nobody reads `{}`, which comes after all jobs", other.id));
+      return wrong(fmt::format("nobody reads `{}`, which {}", other.id,
+                               other.role == Role::on_late ? "runs alone" : "comes after all jobs"));
     if (found->second == site_->job)
       return wrong("a job cannot read its own result",
                    has_tasks(site_->place) ? "tasks of the same job are tasks.ID" : "");
     const Job& job = job_of_site();
+    if (job.role == Role::on_late) return wrong("no other job runs beside `on-late`, so there is nothing to read");
     if (job.role == Role::normal && !ancestors_.contains(site_->job, found->second)) {
       Names needs;
       for (const int need : job.needs)

@@ -33,8 +33,8 @@ std::size_t combinations(const Matrix& matrix);
 Retry read_retry(Reader& reader, const Node& node);
 void read_triggers(Reader& reader, const Node& node, Workflow& workflow);
 
-// What is odd about a cron expression although it is one: it says something else than most people mean.
-void check_cron_habits(Reader& reader, const Node& cron);
+// `on.schedule`; the workflow's inputs and jobs have been read. part: read_schedules.cc
+void read_schedules(Reader& reader, const Node& node, Workflow& workflow);
 
 // The maps of a definition that have fixed keys, for the test that compares them with the schema.
 struct KeyTable {
@@ -44,6 +44,7 @@ struct KeyTable {
 std::span<const KeyTable> workflow_key_tables();
 std::span<const KeyTable> task_key_tables();
 std::span<const KeyTable> trigger_key_tables();
+std::span<const KeyTable> schedule_key_tables();
 std::span<const Key> input_keys();
 
 // Whether the map has the key at all, known or not.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/utf8.h"
@@ -31,9 +32,9 @@ constexpr auto workflow_keys = std::to_array<Key>({
     {"keep-going"},
     {"on-failure"},
     {"always"},
+    {"on-late"},
     {"retention"},
     {"cleanup-timeout"},
-    later("on-late", "it comes with schedules"),
     foreign("tasks", "tasks belong into a job: jobs: {main: {tasks: […]}}"),
     foreign("steps", "tasks belong into a job: jobs: {main: {tasks: […]}}"),
     foreign("run-name", "runs are numbered and have no name"),
@@ -117,6 +118,8 @@ constexpr auto tables = std::to_array<KeyTable>({{"workflow", workflow_keys},
 // Jobs with these ids follow the run's verdict.
 constexpr std::string_view on_failure = "on-failure";
 constexpr std::string_view always = "always";
+// And this one is all there is to a run for a late slot.
+constexpr std::string_view on_late = "on-late";
 
 void read_name(Reader& reader, const Node& root, const Fields& fields, Workflow& workflow) {
   const Node* node = fields.value("name");
@@ -240,7 +243,7 @@ void read_instances(Reader& reader, const Fields& fields, Job& job) {
 Job read_job(Reader& reader, const Node& key, const Node& node, const Defaults& defaults, std::vector<Need>& needs) {
   Job job;
   job.id = key.text;
-  if (job.id == on_failure || job.id == always)
+  if (job.id == on_failure || job.id == always || job.id == on_late)
     reader.problem(key, fmt::format("`{}` is no id for a job: it is a key of the workflow", job.id),
                    fmt::format("write its tasks beside `jobs`, as {}: [- …]", job.id));
   else if (!is_id(job.id))
@@ -318,7 +321,7 @@ void read_jobs(Reader& reader, const Node& key, const Node& node, const Defaults
   connect_jobs(reader, workflow, needs);
 }
 
-// The tasks that follow the verdict, as a job behind all others.
+// The tasks that follow the verdict, or answer a late slot, as a job behind all others.
 void read_reserved(Reader& reader, const Fields& fields, std::string_view id, Role role, const Defaults& defaults,
                    Workflow& workflow) {
   const Node* node = fields.value(id);
@@ -356,7 +359,6 @@ Workflow read_workflow(Reader& reader, const Node& root) {
     workflow.description = reader.scalar(*description, "`description`").value_or("");
   if (const Node* labels = fields.value("labels")) read_labels(reader, *labels, workflow);
   if (const Node* inputs = fields.value("inputs")) workflow.inputs = read_inputs(reader, *inputs);
-  if (const Node* on = fields.value("on")) read_triggers(reader, *on, workflow);
   if (const Node* vars = fields.value("vars")) read_vars(reader, *vars, workflow);
   if (const Node* env = fields.value("env"))
     workflow.env = reader.templates(*env, "`env`", Place::workflow_env, Form::text, true);
@@ -377,6 +379,13 @@ Workflow read_workflow(Reader& reader, const Node& root) {
     reader.problem(root, "the workflow has no `jobs`");
   read_reserved(reader, fields, on_failure, Role::on_failure, defaults, workflow);
   read_reserved(reader, fields, always, Role::always, defaults, workflow);
+  read_reserved(reader, fields, on_late, Role::on_late, defaults, workflow);
+  // Last: what a schedule says is compared with the inputs, and with what there is to start.
+  if (const Node* on = fields.value("on")) read_triggers(reader, *on, workflow);
+  if (const Node* late = fields.key(on_late);
+      late && std::ranges::none_of(workflow.schedules, [](const auto& one) { return one.rule.late_after.has_value(); }))
+    reader.warn(*late, "no schedule of this file has `late-after`, so none of them starts `on-late`",
+                "a schedule that is made by API may");
   return workflow;
 }
 

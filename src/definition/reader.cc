@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t most_problems = 1000;
 constexpr int most_suggestions = 100;
+// A name that is none costs a walk through the system's files, for a near one.
+constexpr int most_unknown_zones = 20;
 constexpr std::size_t most_known = 300;
 constexpr std::size_t longest_id = 100;
 
@@ -117,6 +119,13 @@ std::string Reader::did_you_mean(std::string_view word, std::span<const std::str
   if (full() || known.size() > most_known || word.size() > longest_id || ++suggestions_ > most_suggestions) return {};
   const std::string near = expression::nearest(word, known);
   return near.empty() ? "" : fmt::format("did you mean `{}`?", near);
+}
+
+std::string Reader::zone_problem(std::string_view name) {
+  if (!options_.zone_problem || full() || unknown_zones_ >= most_unknown_zones) return {};
+  std::string problem = options_.zone_problem(name);
+  unknown_zones_ += !problem.empty();
+  return problem;
 }
 
 void Reader::wrong_type(const Node& node, std::string_view what, std::string_view wanted) {

@@ -42,6 +42,7 @@ enum class Place : std::uint8_t {
   success_when,
   outputs,
   trigger,
+  schedule_inputs,
 };
 
 // What a text is at its place.
@@ -64,7 +65,9 @@ class Fields;
 
 class Reader {
  public:
-  explicit Reader(const Document& source) : document(source) {}
+  // Both outlive it.
+  Reader(const Document& source, const ParseOptions& how) : document(source), options_(how) {}
+  bool reads_schedules() const { return options_.schedules; }
 
   const Document& document;
   std::vector<Site> sites;
@@ -83,6 +86,9 @@ class Reader {
 
   // "did you mean `x`?", or nothing. Bounded over a whole file.
   std::string did_you_mean(std::string_view word, std::span<const std::string> known);
+
+  // What is wrong with the name of a zone; empty: nothing that is known.
+  std::string zone_problem(std::string_view name);
 
   // The values below return nothing after a problem; `what` names the value in it.
   bool is_map(const Node& node, std::string_view what);
@@ -109,8 +115,10 @@ class Reader {
   void wrong_type(const Node& node, std::string_view what, std::string_view wanted);
 
  private:
+  const ParseOptions& options_;
   std::vector<Problem> problems_;
   int suggestions_ = 0;
+  int unknown_zones_ = 0;
 };
 
 // The members of a map, by their keys. Keys that are not among `keys` are reported, but for those that begin with x-.

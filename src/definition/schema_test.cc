@@ -29,7 +29,7 @@ TEST(Schema, HasThePropertiesThatTheReadersKnow) {
   const auto parsed = parse_json(schema());
   ASSERT_TRUE(parsed) << parsed.error().message;
   std::vector<KeyTable> tables{{"input", input_keys()}};
-  for (const auto& some : {workflow_key_tables(), task_key_tables(), trigger_key_tables()})
+  for (const auto& some : {workflow_key_tables(), task_key_tables(), trigger_key_tables(), schedule_key_tables()})
     tables.insert(tables.end(), some.begin(), some.end());
   EXPECT_EQ(tables.size(), 15U);
   for (const KeyTable& table : tables)

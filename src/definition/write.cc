@@ -82,6 +82,28 @@ void add_action(json::object& object, const ApprovalAction& action) {
   object.emplace("approval", std::move(approval));
 }
 
+// What is not the default, so that reading it gives the same and no more is said than was meant.
+json::object schedule_to_json(const DefinedSchedule& schedule) {
+  static const ScheduleRule defaults;
+  const ScheduleRule& rule = schedule.rule;
+  json::object object{{"id", text(schedule.name)}, {"cron", text(rule.cron)}};
+  const auto duration = [&](std::string_view key, Duration value, Duration usual) {
+    if (value != usual) object.emplace(key, text(pawl::to_text(value)));
+  };
+  if (!rule.timezone.empty()) object.emplace("timezone", text(rule.timezone));
+  if (rule.misfire != defaults.misfire) object.emplace("misfire", text(pawl::to_string(rule.misfire)));
+  duration("misfire-threshold", rule.misfire_threshold, defaults.misfire_threshold);
+  duration("misfire-window", rule.misfire_window, defaults.misfire_window);
+  if (rule.max_catch_up != defaults.max_catch_up) object.emplace("max-catch-up", rule.max_catch_up);
+  if (rule.overlap != defaults.overlap) object.emplace("overlap", text(pawl::to_string(rule.overlap)));
+  if (rule.inputs != defaults.inputs) object.emplace("inputs", rule.inputs);
+  if (rule.start) object.emplace("start", text(to_rfc3339(*rule.start)));
+  if (rule.end) object.emplace("end", text(to_rfc3339(*rule.end)));
+  duration("jitter", rule.jitter, defaults.jitter);
+  if (rule.late_after) object.emplace("late-after", text(pawl::to_text(*rule.late_after)));
+  return object;
+}
+
 std::string_view to_string(OnCrash choice) {
   switch (choice) {
     case OnCrash::rerun: return "rerun";
@@ -161,7 +183,11 @@ Json to_json(const Workflow& workflow) {
   json::object inputs;
   for (const Input& input : workflow.inputs) inputs.emplace(input.name, input_to_json(input));
   json::object on;
-  if (!workflow.schedules.is_null()) on.emplace("schedule", workflow.schedules);
+  if (!workflow.schedules.empty()) {
+    json::array schedules;
+    for (const DefinedSchedule& schedule : workflow.schedules) schedules.push_back(schedule_to_json(schedule));
+    on.emplace("schedule", std::move(schedules));
+  }
   if (!workflow.webhook.is_null()) on.emplace("webhook", workflow.webhook);
   json::object object{{"name", text(workflow.name)}};
   if (!workflow.description.empty()) object.emplace("description", text(workflow.description));
