@@ -242,7 +242,7 @@ std::vector<JobRun> carry_over_resume(const RunState& state, const std::shared_p
       if (before == Fate::goes_on && fate == Fate::stays && !is_done(job)) fate = Fate::goes_on;
     }
     // What follows the verdict follows it again.
-    if (plan->jobs[j].job->role != Role::normal) fate = Fate::anew;
+    if (!makes_verdict(state, plan->jobs[j].job->role)) fate = Fate::anew;
     if (position == first && from->task < 0 && from->job == first)
       fate = Fate::anew;
     else if (position == first && fate == Fate::stays)
@@ -294,7 +294,7 @@ std::vector<std::string> unmatched(const RunState& state, const Plan& plan) {
     const JobRun& job = state.attempt.jobs[j];
     const JobPlan& before = state.job_plan(static_cast<int>(j));
     const auto found = plan.job_index.find(before.job->id);
-    if (before.job->role != Role::normal || found == plan.job_index.end()) continue;
+    if (before.job->role != working_role(state) || found == plan.job_index.end()) continue;
     // A job that gets a matrix, or loses it, has other places for its work.
     const bool other_shape =
         before.job->matrix.has_value() != plan.jobs[at_index(found->second)].job->matrix.has_value();

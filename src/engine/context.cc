@@ -155,7 +155,12 @@ Result<Found> RunContext::lookup(std::span<const std::string> path) const {
                                 : "no secrets are set on this server",
                 "secret_missing");
   if (root == "trigger") return keep(json::object{{"type", to_string(run().who.trigger)}, {"user", run().who.user}}, 1);
-  if (root == "schedule") return Found{nullptr, path.size()};
+  if (root == "schedule") {
+    const auto& slot = run().slot;
+    if (!slot) return Found{nullptr, path.size()};
+    return keep(json::object{{"id", to_string(slot->schedule)}, {"name", slot->name}, {"slot", to_rfc3339(slot->slot)}},
+                1);
+  }
   if (state_ && job_ >= 0) {
     if (root == "tasks") return task_path(job_, path.subspan(1), 1);
     if (root == "jobs") return job_path(path);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "calendar/timetable.h"
 #include "engine/limits.h"
 #include "engine/plan.h"
 #include "engine/state.h"
@@ -26,6 +27,12 @@ struct Needs {
   std::string start_key;  // with workflow: View::start_key
   bool newest_version = false;  // with run: View::plan and View::environment of its workflow\'s newest version
   std::optional<RunId> row;  // View::run if the run is in memory, else View::row: no records are read for it
+  // View::schedule with its timetable, and its workflow as for `workflow`.
+  std::optional<ScheduleId> schedule;
+  // View::backfill, its schedule as above, and the ledger's entry of its next slot.
+  std::optional<BackfillId> backfill;
+  // Schedules are made, changed or backfilled: of one workflow one such event is decided at a time, on what is durable.
+  bool changes_schedules = false;
 };
 Needs needs(const Event& event);
 
@@ -39,6 +46,26 @@ struct View {
   std::int64_t last_number = 0;  // highest run number given in the workflow
   const Json* environment = nullptr;  // object: what the server passes on as `env`
   Limits* limits = nullptr;
+
+  std::optional<ScheduleRow> schedule;
+  std::shared_ptr<const calendar::Timetable> timetable;  // of the schedule; of ScheduleAdded: of its rule
+  std::shared_ptr<const calendar::Timetable> new_timetable;  // of ScheduleChanged's rule
+  std::optional<ScheduleRow> same_name, same;  // of ScheduleAdded and ScheduleChanged: by name, by ScheduleRow::same
+  bool has_schedules = false;  // of ScheduleAdded: the workflow has one already
+  // Of WorkflowSubmitted: what the workflow has now, and what becomes of each schedule of the new version.
+  struct Carried {
+    std::string timezone;  // its own, or the server's
+    std::shared_ptr<const calendar::Timetable> slots;
+    std::optional<ScheduleRow> row;  // of that name, if there is one …
+    std::shared_ptr<const calendar::Timetable> old_slots;  // … and its timetable
+    std::optional<ScheduleRow> same;
+  };
+  std::vector<ScheduleRow> defined;
+  std::vector<Carried> carried;
+  std::optional<BackfillRow> backfill;
+  std::optional<LedgerRow> covering;
+  // The inputs with defaults, or why they are none of the workflow's. Pure.
+  Result<Json> (*check_inputs)(const Workflow& workflow, const Json& given) = nullptr;
 };
 
 struct Decision {
@@ -48,6 +75,8 @@ struct Decision {
   std::unique_ptr<RunState> created;  // the run that RunRequested made
   std::optional<Record> record;  // that stands encoded in `changes`, for observers
   std::vector<Event> follow_ups;  // to be decided next, once `changes` are durable
+  std::string
+      wakes;  // not empty: once `changes` are durable, the workflow's parked schedules and its backfills are to be looked at
   std::string broken;  // not empty: an invariant of this run does not hold; park the run, store nothing
 };
 

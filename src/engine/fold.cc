@@ -67,7 +67,7 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
     progress.open_needs = open[j] = static_cast<int>(jobs[j].job->needs.size());
     if (open[j] == 0) order.push_back(static_cast<int>(j));
     const JobRun& job = state.attempt.jobs[j];
-    (jobs[j].job->role == Role::normal ? state.open_jobs : state.open_reserved) += !is_final(job.status);
+    (makes_verdict(state, jobs[j].job->role) ? state.open_jobs : state.open_reserved) += !is_final(job.status);
     derive_tasks(state, static_cast<int>(j));
     for (const int instance : job.instances) {
       const JobRun& one = state.attempt.jobs[at_index(instance)];
@@ -232,6 +232,13 @@ class Apply {
     return {};
   }
 
+  Applied operator()(const LineLeft&) {
+    if (!s_.run.slot || is_final(s_.attempt.status)) return broken("it stood in no line");
+    s_.run.slot->in_line = s_.run.slot->cancels = false;
+    s_.line_left = true;
+    return {};
+  }
+
   Applied operator()(const StopAsked& change) {
     if (is_final(s_.attempt.status)) return broken("a final attempt cannot be stopped");
     if (!s_.stop_asked) {
@@ -336,7 +343,7 @@ class Apply {
       parent.instance_failed |= job->status == WorkStatus::failed;
       return {};
     }
-    --(s_.plan->jobs[at_index(change.job)].job->role == Role::normal ? s_.open_jobs : s_.open_reserved);
+    --(makes_verdict(s_, s_.plan->jobs[at_index(change.job)].job->role) ? s_.open_jobs : s_.open_reserved);
     tell_dependents(s_, change.job);
     return {};
   }
@@ -570,8 +577,8 @@ bool settle_row(RunState& state, Instant at) {
 
   Run& run = state.run;
   const bool same_due = run.due == attempt.due || planted(Planted::stale_row);
-  if (run.status == attempt.status && run.waits_for == attempt.waits_for && same_due && run.attempt == attempt.number &&
-      run.error == attempt.error && run.expires_at == expires_at)
+  if (!std::exchange(state.line_left, false) && run.status == attempt.status && run.waits_for == attempt.waits_for &&
+      same_due && run.attempt == attempt.number && run.error == attempt.error && run.expires_at == expires_at)
     return false;
   run.status = attempt.status;
   run.waits_for = attempt.waits_for;

@@ -6,7 +6,9 @@ namespace pawl::engine {
 
 void Groups::note(const Run& run) {
   const bool rests = planted(Planted::place_of_waiting) && run.status == RunStatus::waiting;
-  if (run.group.empty() || is_final(run.status) || rests) return forget(run.id);
+  // Who stands in line behind an earlier run of its schedule does not ask for a place yet.
+  const bool in_line = run.slot && run.slot->in_line;
+  if (run.group.empty() || is_final(run.status) || rests || in_line) return forget(run.id);
   const Place place{run.group_since.value_or(run.created_at), run.number, run.id};
   if (const auto found = members_.find(run.id);
       found != members_.end() && found->second.holds == run.group_held && found->second.place == place)

@@ -20,7 +20,7 @@ bool may_clean_up(const Step& step, const Condition& condition) {
 
 bool is_stopping(const Step& step, int job) {
   // What follows the verdict is clean-up itself.
-  if (step.plan(job).job->role != Role::normal) return step.s.stop_hard;
+  if (!makes_verdict(step.s, step.plan(job).job->role)) return step.s.stop_hard;
   return step.s.stop_asked || step.progress(job).stopping;
 }
 
@@ -56,6 +56,9 @@ void look_at_job(Step& step, int job) {
   const Condition& condition = step.plan(job).condition;
   const bool stopping = is_stopping(step, job);
   const Job& definition = *step.plan(job).job;
+  // A late run is `on-late` and nothing else, and no other run is any of it.
+  if (is_late(step.s) != (definition.role == Role::on_late))
+    return end_job(step, job, WorkStatus::skipped, SkipReason::condition);
   const auto start = [&] {
     if (definition.matrix && !step.job(job).expanded) {
       if (expand_job(step, job)) advance_instances(step, job);
@@ -71,7 +74,7 @@ void look_at_job(Step& step, int job) {
     // Its `if` held in an earlier attempt; verdicts are not taken twice.
     return start();
   }
-  if (definition.role != Role::normal) {
+  if (!makes_verdict(step.s, definition.role)) {
     if (stopping) return end_job(step, job, WorkStatus::cancelled);
     if (definition.role == Role::on_failure &&
         (step.s.verdict->status != RunStatus::failed || planted(Planted::silent_failure)))

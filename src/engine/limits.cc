@@ -53,10 +53,21 @@ void Limits::note_probation(const RunState& state) {
     on_probation.erase(state.run.id);
 }
 
+void Limits::note_places(const Run& run) {
+  groups.note(run);
+  overlaps.note(run);
+}
+
+void Limits::forget_places(RunId run) {
+  groups.forget(run);
+  overlaps.forget(run);
+}
+
 std::optional<RunId> Limits::next_waiting() const {
   for (std::size_t kind = 0; kind < waiting.size(); ++kind)
     if (!waiting[kind].empty() && used[kind] < most[kind]) return *waiting[kind].begin();
   if (on_probation.empty() && !wants_probation.empty()) return *wants_probation.begin();
+  if (const auto run = overlaps.next()) return run;
   return groups.next();
 }
 
@@ -72,8 +83,35 @@ void use_free_slots(Step& step) {
   settle(step);
 }
 
+namespace {
+
+// Whether it need not wait for earlier runs of its schedule, or not any more.
+bool leaves_line(Step& step) {
+  const Run& run = step.s.run;
+  Overlaps& overlaps = step.limits.overlaps;
+  if (!run.slot || !run.slot->in_line) return true;
+  overlaps.note(run);
+  if (overlaps.may_begin(run.id)) {
+    step.emit(LineLeft{});
+    return true;
+  }
+  for (const RunId earlier : overlaps.to_cancel(run.id)) {
+    Who who;
+    who.trigger = step.s.attempt.who.trigger;
+    who.client = schedule_client;
+    step.out.follow_ups.emplace_back(CancelRequested{earlier, std::move(who)});
+  }
+  return false;
+}
+
+}  // namespace
+
 bool admit(Step& step) {
   const Run& run = step.s.run;
+  if (!leaves_line(step)) {
+    if (step.s.attempt.waits_for != WaitsFor::group) step.emit(AttemptHeld{WaitsFor::group, std::nullopt});
+    return false;
+  }
   if (run.group.empty() || run.group_held) return true;
   if (step.limits.groups.may_take(run)) {
     if (planted(Planted::unrecorded_place))

@@ -7,12 +7,14 @@
 #include <set>
 
 #include "engine/groups.h"
+#include "engine/overlaps.h"
 #include "engine/state.h"
 
 namespace pawl::engine {
 
-// The client of a cancel that a concurrency group asks for.
+// The client of a cancel that a concurrency group asks for, and of one for a slot that cancels what runs.
 inline constexpr std::string_view group_client = "system-concurrency";
+inline constexpr std::string_view schedule_client = "system-schedule";
 
 struct Limits {
   std::array<int, slot_kinds> most{4, 4096};
@@ -22,6 +24,7 @@ struct Limits {
   std::set<RunId> on_probation;  // those that work after a second counted recovery: no other may begin beside them
   std::set<RunId> wants_probation;
   Groups groups;
+  Overlaps overlaps;
 
   bool free(Slot slot) const;
   // Whether `run` may take a slot now: there is one, and nobody older waits for it.
@@ -32,6 +35,9 @@ struct Limits {
   void note_probation(const RunState& state);
   // The oldest run that could have a slot now, if any.
   std::optional<RunId> next_waiting() const;
+  // Brings groups and overlaps up to date with a run's row, or forgets it.
+  void note_places(const Run& run);
+  void forget_places(RunId run);
   // A run is loaded into or dropped from memory with the slots that its tries hold.
   void remember(const RunState& state);
   void forget(const RunState& state);

@@ -30,7 +30,7 @@ class Compiler {
     for (std::size_t j = 0; j < workflow.jobs.size(); ++j) {
       plan_.jobs[j].job = &workflow.jobs[j];
       plan_.job_index[workflow.jobs[j].id] = static_cast<int>(j);
-      plan_.has_reserved |= workflow.jobs[j].role != Role::normal;
+      plan_.has_reserved |= workflow.jobs[j].role == Role::on_failure || workflow.jobs[j].role == Role::always;
       for (std::size_t t = 0; t < workflow.jobs[j].tasks.size(); ++t)
         plan_.jobs[j].task_index[workflow.jobs[j].tasks[t].id] = static_cast<int>(t);
       for (const int need : workflow.jobs[j].needs)

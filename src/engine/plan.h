@@ -76,7 +76,7 @@ struct Plan {
   int version = 0;
   NamedTemplates vars, env;
   std::optional<expression::Template> group;   // of concurrency
-  bool has_reserved = false;                   // `on-failure` or `always`
+  bool has_reserved = false;                   // `on-failure` or `always`, which follow a verdict
   bool has_processes = false;                  // a task that runs one
   std::vector<std::string> environment;  // names of `env.*` that are read anywhere
   bool whole_environment = false;        // some are read by a computed name

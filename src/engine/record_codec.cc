@@ -134,6 +134,7 @@ struct Encode {
     w.failure("error", c.error);
   }
   void operator()(const GroupTaken&) const { Writer w(out, "group_taken"); }
+  void operator()(const LineLeft&) const { Writer w(out, "line_left"); }
   void operator()(const JobExpanded& c) const {
     Writer w(out, "job_expanded");
     w.number("job", c.job, -1);
@@ -308,6 +309,7 @@ std::optional<Change> read_change(std::string_view type, Members& m) {
   if (type == "instance_stopped") return InstanceStopped{m.small("job", -1)};
   if (type == "verdict_reached") return VerdictReached{m.word("status", RunStatus::success), m.failure("error")};
   if (type == "group_taken") return GroupTaken{};
+  if (type == "line_left") return LineLeft{};
   if (type == "job_started") return JobStarted{m.small("job", -1)};
   if (type == "job_ended")
     return JobEnded{m.small("job", -1), m.word("status", WorkStatus::success), m.word("reason", SkipReason::none),

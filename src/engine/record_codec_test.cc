@@ -37,6 +37,7 @@ const std::vector<Written>& all_kinds() {
       {VerdictReached{RunStatus::failed, without_cause},
        R"({"t":"verdict_reached","status":"failed","error":{"code":"interrupted","message":"cut off"}})"},
       {GroupTaken{}, R"({"t":"group_taken"})"},
+      {LineLeft{}, R"({"t":"line_left"})"},
       {JobExpanded{1, {json::object{{"os", "a"}}, json::object{{"os", "b"}}}},
        R"({"t":"job_expanded","job":1,"values":[{"os":"a"},{"os":"b"}]})"},
       {InstanceStopped{4}, R"({"t":"instance_stopped","job":4})"},

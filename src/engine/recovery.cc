@@ -72,7 +72,7 @@ void recover(Step& step, Instant last_life) {
                             s.counted_recoveries, to_text(policy.window), policy.max),
                 cause);
     // Nothing follows where nothing is asked for, nor where it was what followed that was cut off.
-    if (!policy.then_hold && (!plan->has_reserved || s.verdict)) {
+    if (!policy.then_hold && (!plan->has_reserved || s.verdict || is_late(s))) {
       const bool had = s.verdict.has_value();
       return step.emit(
           AttemptEnded{had && s.verdict->status != RunStatus::success ? s.verdict->status : RunStatus::failed, limit});

@@ -39,7 +39,7 @@ Result<TaskRef> find_start(const RunState& s, std::string_view from) {
   for (std::size_t j = 0; j < s.attempt.jobs.size(); ++j) {
     const JobRun& run = s.attempt.jobs[j];
     const int position = static_cast<int>(j);
-    if (s.job_name(position) != job || s.job_plan(position).job->role != Role::normal) continue;
+    if (s.job_name(position) != job || s.job_plan(position).job->role != working_role(s)) continue;
     // An instance that the list holds no more would be begun by nobody.
     if (run.of >= 0) {
       const auto& listed = s.attempt.jobs[static_cast<std::size_t>(run.of)].instances;

@@ -11,7 +11,7 @@ namespace {
 FailurePtr failure_of_run(const Step& step) {
   for (std::size_t j = 0; j < step.s.plan->jobs.size(); ++j) {
     const JobRun& job = step.s.attempt.jobs[j];
-    if (job.status != WorkStatus::failed || step.s.plan->jobs[j].job->role != Role::normal) continue;
+    if (job.status != WorkStatus::failed || !makes_verdict(step.s, step.s.plan->jobs[j].job->role)) continue;
     if (planted(Planted::forgiven_failure) && step.s.plan->jobs[j].job->keep_going) continue;
     const std::string message =
         fmt::format("job {}{}", step.s.plan->jobs[j].job->id, job.error ? ": " + job.error->message : " failed");
@@ -28,16 +28,16 @@ Verdict verdict_of(const Step& step) {
   return {RunStatus::success, nullptr};
 }
 
-// No job of the file is open: the verdict, then what follows it, then the end.
+// No job that makes the verdict is open: the verdict, then what follows it, then the end.
 void conclude(Step& step) {
   RunState& s = step.s;
-  if (s.plan->has_reserved && !s.verdict) {
+  if (s.plan->has_reserved && !is_late(s) && !s.verdict) {
     Verdict verdict = verdict_of(step);
     step.emit(VerdictReached{verdict.status, std::move(verdict.error)});
   }
   if (s.open_reserved > 0)
     for (std::size_t j = 0; j < s.plan->jobs.size() && !step.broken(); ++j)
-      if (s.plan->jobs[j].job->role != Role::normal) look_at_job(step, static_cast<int>(j));
+      if (!makes_verdict(s, s.plan->jobs[j].job->role)) look_at_job(step, static_cast<int>(j));
   if (step.broken() || s.open_reserved > 0) return;
   const Verdict verdict = s.verdict ? *s.verdict : verdict_of(step);
   step.emit(AttemptEnded{verdict.status, verdict.error});
@@ -56,7 +56,7 @@ void settle(Step& step) {
 void begin_attempt(Step& step) {
   for (std::size_t j = 0; j < step.s.plan->jobs.size(); ++j)
     if (step.s.progress[j].open_needs == 0 && !is_final(step.s.attempt.jobs[j].status) &&
-        step.s.plan->jobs[j].job->role == Role::normal)
+        makes_verdict(step.s, step.s.plan->jobs[j].job->role))
       step.ready.push_back(static_cast<int>(j));
   settle(step);
 }

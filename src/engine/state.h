@@ -48,8 +48,8 @@ struct RunState {
 
   // All below follows from the records.
   std::vector<JobProgress> progress;  // by position in attempt.jobs
-  int open_jobs = 0;  // jobs of the file that are not final; instances are counted by their job
-  int open_reserved = 0;  // `on-failure` and `always`, likewise
+  int open_jobs = 0;  // jobs that make the verdict and are not final; instances are counted by their job
+  int open_reserved = 0;  // those that do not, likewise
   std::optional<Verdict> verdict;  // stored before reserved jobs start; it outlives a crash
   std::set<TaskRef> in_flight;  // tasks with a running try
   std::array<int, slot_kinds> slots_held{};  // in_flight by kind
@@ -70,6 +70,7 @@ struct RunState {
   FailurePtr stop_error;  // set: the run's time was over; else a person asked
   std::optional<Instant> stop_at;
   bool stop_noted = false;  // the server was asked to stop
+  bool line_left = false;  // since the row was settled
   bool finished_task = false;  // in this attempt a task was newly recorded as done
   int counted_recoveries = 0;
 
@@ -91,6 +92,13 @@ struct RunState {
   std::string job_name(int job) const { return name_of(*plan->workflow, attempt.jobs, job); }
   bool held() const { return attempt.status == RunStatus::queued && attempt.waits_for != WaitsFor::none; }
 };
+
+// A run for a slot that is late: `on-late` is all there is to it, in later attempts too. In other runs it has no part.
+inline bool is_late(const RunState& state) { return state.run.who.trigger == Trigger::late; }
+// Whether the run ends as its jobs of this role do; the others come behind the verdict.
+inline bool makes_verdict(const RunState& state, Role role) { return role == Role::normal || is_late(state); }
+// The role of the jobs that do the run's work.
+inline Role working_role(const RunState& state) { return is_late(state) ? Role::on_late : Role::normal; }
 
 inline Slot slot_of(const TaskPlan& task) { return is_http(*task.task) ? Slot::http : Slot::process; }
 

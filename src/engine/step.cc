@@ -28,7 +28,7 @@ void Step::finish() {
   ++s.seq;
   s.last_at = now;
   limits.note_waiting(s);
-  limits.groups.note(s.run);
+  limits.note_places(s.run);
   limits.note_probation(s);
   if (!s.held()) limits.wants_probation.erase(s.run.id);  // else it would be offered its turn for ever
   out.changes.record = RecordRow{s.run.id, s.seq, now, encode(changes_)};

@@ -246,7 +246,7 @@ class TestWorld {
     for (auto& [id, kept] : runs_) {
       kept.live = std::make_unique<RunState>(folded(id));
       if (!is_final(kept.live->attempt.status)) limits.remember(*kept.live);
-      limits.groups.note(kept.live->run);
+      limits.note_places(kept.live->run);
     }
     for (auto& [id, kept] : runs_) EXPECT_TRUE(ask(RunOrphaned{id, last_life}));
   }
