@@ -32,6 +32,12 @@ std::optional<RunId> run_of(const Event& event) {
   return needs.run ? needs.run : needs.row;
 }
 
+Result<Json> checked_inputs(const Workflow& workflow, const Json& given) {
+  auto inputs = definition::check_inputs(workflow, given);
+  if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
+  return std::move(*inputs);
+}
+
 // The row of a run that was written, if it was.
 const Run* row_in(const Changeset& changes) {
   if (changes.new_run) return &*changes.new_run;
@@ -42,7 +48,13 @@ const Run* row_in(const Changeset& changes) {
 
 Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner::Runner& runner, Rng& rng,
            Observer* observer)
-    : options_(std::move(options)), reader_(reader), plans_(plans), runner_(runner), rng_(rng), observer_(observer) {
+    : options_(std::move(options)),
+      reader_(reader),
+      plans_(plans),
+      runner_(runner),
+      rng_(rng),
+      observer_(observer),
+      schedules_(reader, options_.timezone) {
   limits_.most = {options_.process_slots, options_.http_slots};
 }
 
@@ -54,7 +66,7 @@ Result<void> Core::start() {
   last_life_ = node->heartbeat.value_or(Instant{});
   const auto take_up = [&](Run&& run) {
     if (options_.takes_up && !options_.takes_up(run.id)) return true;
-    if (!planted(run.group_held ? Planted::lost_place : Planted::lost_queue)) limits_.groups.note(run);
+    if (!planted(run.group_held ? Planted::lost_place : Planted::lost_queue)) limits_.note_places(run);
     if (planted(Planted::missed_orphan) && run.attempt > 1) return true;
     if (run.status == RunStatus::running) {
       orphans_.insert(run.id);
@@ -75,6 +87,13 @@ Result<void> Core::start() {
   // One damaged row is one run's misfortune: the others go on.
   const auto read = reader_.open_runs(take_up, [&](RunId id, const Error& error) { park_broken(id, error.message); });
   offer_slots();
+  if (!read || !options_.fires) return read;
+  // What a process before this one could not finish.
+  waking_.push_back({});
+  const auto backfills = reader_.running_backfills();
+  if (!backfills) return std::unexpected(backfills.error());
+  if (!planted(Planted::forgotten_backfill))
+    for (const BackfillRow& backfill : *backfills) push(BackfillGoesOn{backfill.id});
   return read;
 }
 
@@ -85,6 +104,7 @@ bool Core::has_work(Instant now) const {
   if (!queue_.empty() || !unnoted_.empty() || (!draining_ && !timers_.empty() && timers_.begin()->first <= now))
     return true;
   if (sweep_is_due(now)) return true;
+  if (fires() && (schedules_.has_due(now) || wants_look(now) || wants_to_wake(now))) return true;
   const auto beat = next_beat();
   return beat && *beat <= now;
 }
@@ -99,6 +119,11 @@ std::optional<Instant> Core::next_due() const {
   if (!draining_ && !timers_.empty()) due = timers_.begin()->first;
   if (const auto beat = next_beat(); beat && (!due || *beat < *due)) due = beat;
   if (const auto sweep = next_sweep(); sweep && (!due || *sweep < *due)) due = sweep;
+  if (fires())
+    if (auto slot = waking_.empty() ? schedules_.next() : Instant{}; slot) {
+      slot = std::max(*slot, look_not_before_);
+      if (!due || *slot < *due) due = slot;
+    }
   if (!queue_.empty() || !unnoted_.empty()) due = not_before_.value_or(Instant{});
   if (due && not_before_ && *due < *not_before_) due = not_before_;
   return due;
@@ -158,8 +183,12 @@ Result<engine::RunState*> Core::load(RunId id) {
   const auto records = reader_.records(id);
   if (!records) return std::unexpected(records.error());
   const std::string workflow = (*run)->workflow;
-  const auto plan_of = [&](int version) {
-    if (planted(Planted::edited_definition)) version = reader_.workflow(workflow)->value_or(WorkflowRow{}).version;
+  const auto plan_of = [&](int version) -> Result<std::shared_ptr<const engine::Plan>> {
+    if (planted(Planted::edited_definition)) {
+      const auto row = reader_.workflow(workflow);
+      if (!row) return std::unexpected(row.error());
+      if (*row) version = (*row)->version;
+    }
     return plans_.get(reader_, workflow, version);
   };
   auto state = engine::fold(std::move(**run), plan_of, *records, false);
@@ -167,7 +196,7 @@ Result<engine::RunState*> Core::load(RunId id) {
   auto& live = runs_[id];
   live.state = std::make_unique<engine::RunState>(std::move(*state));
   limits_.remember(*live.state);
-  limits_.groups.note(live.state->run);
+  limits_.note_places(live.state->run);
   return live.state.get();
 }
 
@@ -196,6 +225,7 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
   const engine::Needs needs = engine::needs(event);
   view.limits = &limits_;
   view.environment = &options_.environment;
+  view.check_inputs = checked_inputs;
   if (needs.row && !going_.contains(*needs.row)) {
     if (const auto found = runs_.find(*needs.row); found != runs_.end()) {
       view.run = found->second.state.get();
@@ -217,7 +247,7 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     if (view.run)
       run = needs.run;
     else
-      limits_.groups.forget(*needs.run);
+      limits_.forget_places(*needs.run);
   }
   if (needs.newest_version && view.run) {
     auto known = know(view.run->run.workflow);
@@ -225,19 +255,24 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     view.plan = (*known)->plan;
     auto& resumed = std::get<ResumeRequested>(prepared);
     if (view.plan) {
-      auto inputs = definition::check_inputs(*view.plan->workflow, view.run->run.inputs);
-      if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
+      auto inputs = checked_inputs(*view.plan->workflow, view.run->run.inputs);
+      if (!inputs) return std::unexpected(inputs.error());
       resumed.inputs = std::move(*inputs);
     }
   }
-  if (!needs.workflow.empty()) {
-    auto known = know(needs.workflow);
+  std::string workflow = needs.workflow;
+  if (needs.schedule || needs.backfill)
+    if (auto ready = prepare_schedules(event, needs, view, prepared, workflow); !ready) return ready;
+  if (!workflow.empty()) {
+    auto known = know(workflow);
     if (!known) return std::unexpected(known.error());
     view.workflow = (*known)->row;
     view.plan = (*known)->plan;
-    view.text = (*known)->text;
+    if (std::holds_alternative<WorkflowSubmitted>(event)) view.text = (*known)->text;
     view.last_number = (*known)->last_number;
   }
+  if (needs.changes_schedules && !needs.schedule && !needs.backfill)
+    if (auto ready = prepare_schedules(event, needs, view, prepared, workflow); !ready) return ready;
   if (!needs.start_key.empty()) {
     const auto found = new_keys_.find({needs.workflow, needs.start_key});
     if (found != new_keys_.end()) {
@@ -254,8 +289,8 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     if (waiting >= options_.most_waiting && !view.start_key)
       return fail(Code::overloaded,
                   fmt::format("{} runs wait for a free slot or place already; try again later", waiting), "overloaded");
-    auto inputs = definition::check_inputs(*view.plan->workflow, requested->inputs);
-    if (!inputs) return fail(Code::invalid, fmt::format("{}", fmt::join(inputs.error(), "; ")), "inputs_invalid");
+    auto inputs = checked_inputs(*view.plan->workflow, requested->inputs);
+    if (!inputs) return std::unexpected(inputs.error());
     requested->inputs = std::move(*inputs);
   }
   if (auto* orphaned = std::get_if<RunOrphaned>(&prepared); orphaned && view.run)
@@ -288,14 +323,17 @@ void Core::remember_decision(const Event& event, const engine::Decision& decisio
   if (const auto* submitted = std::get_if<WorkflowSubmitted>(&event); submitted && decision.changes.workflow) {
     KnownWorkflow& known = workflows_[submitted->workflow->name];
     known.row = decision.changes.workflow;
+    if (!decision.changes.version) return;
     known.text = submitted->text;
     auto plan = engine::compile(submitted->workflow, known.row->version);
     check(plan.has_value(), "a checked definition compiles");
     known.plan = *plan;
     plans_.put(submitted->workflow->name, *plan);
   }
+  if (const auto& row = decision.changes.workflow; row && !std::holds_alternative<WorkflowSubmitted>(event))
+    workflows_[row->name].row = row;
+  if (const auto& run = decision.changes.new_run) workflows_[run->workflow].last_number = run->number;
   if (const auto* requested = std::get_if<RunRequested>(&event); requested && decision.changes.new_run) {
-    workflows_[requested->workflow].last_number = decision.changes.new_run->number;
     if (decision.changes.start_key) new_keys_[{requested->workflow, requested->key}] = *decision.changes.start_key;
   }
 }
@@ -306,7 +344,7 @@ void Core::park_broken(RunId id, const std::string& why) {
   orphans_.erase(id);
   set_due(id, std::nullopt);
   forget(id);
-  limits_.groups.forget(id);
+  limits_.forget_places(id);
 }
 
 void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
@@ -324,15 +362,34 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
       return;
     }
   }
+  Result<std::string> busy;
+  if (engine::needs(waiting.event).changes_schedules) {
+    busy = workflow_changed_by(waiting.event);
+    if (busy && busy_.contains(*busy)) {
+      put_back_[*busy].push_back(std::move(waiting));
+      return;
+    }
+  }
   std::optional<RunId> run;
-  Batch::Item item{std::move(waiting.event), std::move(waiting.reply), {}, {}, {}, waiting.conflicts};
-  item.decision = decide_event(item.event, now, run);
+  Batch::Item item;  // not by a list: that would fill with zeros what has not been decided yet
+  item.event = std::move(waiting.event);
+  item.reply = std::move(waiting.reply);
+  item.conflicts = waiting.conflicts;
+  if (busy)
+    item.decision = decide_event(item.event, now, run);
+  else
+    item.decision.answer = std::unexpected(busy.error());
   if (const auto& answer = item.decision.answer; !item.reply && !answer && may_pass(answer.error().code)) {
     // The store could not be read, and nobody would ask again: the event waits until it can.
     queue_.push_front({std::move(item.event), {}, item.conflicts});
     not_before_ = now + pause_without_room;
     return;
   }
+  if (busy && !busy->empty() && !item.decision.changes.empty()) {
+    busy_.insert(*busy);
+    item.busy = *busy;
+  }
+  if (item.decision.changes.schedules) item.schedules = schedules_.decided(*item.decision.changes.schedules);
   remember_decision(item.event, item.decision);
   if (const std::string name = engine::needs(item.event).workflow; !name.empty()) {
     // Names that mean nothing are not kept: anybody may ask for them.
@@ -386,7 +443,7 @@ bool Core::note_places_again(Instant now) {
       return false;
     }
     if (run && *run && !broken_.contains(id)) {
-      limits_.groups.note(**run);
+      limits_.note_places(**run);
       // Of one at work only its records tell that no other run may work beside it.
       if ((*run)->status == RunStatus::running || (*run)->waits_for == WaitsFor::limit)
         if (const auto state = load(id); !state && may_pass(state.error().code)) {
@@ -412,7 +469,18 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
   // Some room is for retention, or a server that is never idle would keep everything.
   const std::size_t all = most;
   if (sweep_is_due(now)) most -= std::min(most_taken, most / 4);
+  // Nobody who waits already has to wait for a look at what may be due too.
+  const bool idle = queue_.empty() && (draining_ || timers_.empty() || timers_.begin()->first > now);
+  if (idle) look_for_slots(now);
   while (batch.items.size() < most && !not_before_) {
+    if (fires() && schedules_.has_due(now) && (!slot_before_ || queue_.empty())) {
+      slot_before_ = true;
+      if (prune_at_ <= now) prune_ledger(batch, now);
+      if (const auto id = schedules_.take_due(now)) decide_one(batch, {ScheduleDue{*id}, {}, 0}, now);
+      look_ahead(now);
+      continue;
+    }
+    slot_before_ = false;
     if (!draining_ && !timers_.empty() && timers_.begin()->first <= now) {
       const RunId id = timers_.begin()->second;
       set_due(id, std::nullopt);
@@ -426,6 +494,7 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
       break;
     }
   }
+  if (!idle && !not_before_) look_for_slots(now);
   if (sweep_is_due(now) && !not_before_ && batch.items.size() < all)
     sweep(batch, now, std::min(most_taken, all - batch.items.size()));
 }
@@ -501,6 +570,9 @@ void Core::committed(Batch batch) {
         push(RemainsRemoved{gone});
       }
     }
+    schedules_.settled(item.schedules);
+    if (!item.busy.empty()) let_go_on(item.busy);
+    if (!item.decision.wakes.empty()) waking_.push_back({item.decision.wakes, {}});
     if (observer_ && changes && item.decision.record) observer_->committed(*changes, *item.decision.record);
     if (item.reply) item.reply(std::move(item.decision.answer));
     if (!planted(Planted::lost_group_cancel))
@@ -510,6 +582,9 @@ void Core::committed(Batch batch) {
     if (!item.run) continue;
     const auto found = runs_.find(*item.run);
     if (found == runs_.end()) continue;
+    if (const auto& slot = found->second.state->run.slot;
+        slot && slot->backfill && is_final(found->second.state->attempt.status))
+      push(BackfillGoesOn{*slot->backfill});
     if (std::holds_alternative<RunCutOff>(item.event)) {
       for (const TaskRef ref : found->second.state->in_flight) {
         const auto* process = std::get_if<ProcessAction>(&found->second.state->plan_of(ref).task->action);
@@ -535,6 +610,9 @@ void Core::committed(Batch batch) {
 
 void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) {
   std::deque<Waiting> again;
+  schedules_.forget_all();
+  workflows_.clear();
+  busy_.clear();
   for (Batch& batch : batches) {
     if (batch.sweeps) sweep_.under_way = false;
     for (Batch::Item& item : batch.items) {
@@ -542,15 +620,11 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
       if (item.run) {
         set_due(*item.run, std::nullopt);
         if (!planted(Planted::kept_after_failure)) forget(*item.run);
-        limits_.groups.forget(*item.run);
+        limits_.forget_places(*item.run);
         unnoted_.insert(*item.run);
       }
-      if (const auto* requested = std::get_if<RunRequested>(&item.event)) {
-        workflows_.erase(requested->workflow);
+      if (const auto* requested = std::get_if<RunRequested>(&item.event))
         new_keys_.erase({requested->workflow, requested->key});
-      }
-      if (const auto* submitted = std::get_if<WorkflowSubmitted>(&item.event))
-        workflows_.erase(submitted->workflow->name);
       if (item.reply) {
         item.reply(std::unexpected(error));
         // What a person asked of an open run is not repeated, but its timers must be found again.
@@ -567,6 +641,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
       if (!planted(Planted::lost_event)) again.push_back({std::move(item.event), {}, item.conflicts});
     }
   }
+  for (auto& [workflow, waiting] : std::exchange(put_back_, {})) std::ranges::move(waiting, std::back_inserter(again));
   offered_.reset();
   if (error.code == Code::conflict) one_by_one_ = again.size();
   queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));

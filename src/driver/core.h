@@ -20,6 +20,7 @@
 #include "driver/inbox.h"
 #include "driver/plan_cache.h"
 #include "driver/ports.h"
+#include "driver/schedules.h"
 #include "engine/engine.h"
 #include "runner/runner.h"
 #include "store/store.h"
@@ -32,6 +33,8 @@ struct CoreOptions {
   std::size_t most_waiting = 100'000;  // runs that wait for a slot; beyond, starts are refused
   Json environment = json::object{};   // what `env` may name
   std::function<bool(RunId)> takes_up;  // which open runs start() looks after; empty: all
+  bool fires = true;  // schedules; else only what is asked for happens
+  std::string timezone = "UTC";  // of schedules that name none
   bool sweeps_once = false;  // retention takes what is due at the start, and nothing after that
   // Told of every run that is gone, durably: what lies outside the store of it may go, and then a RemainsRemoved has to
   // come. Must not block. Empty: nothing lies there.
@@ -47,6 +50,8 @@ struct Batch {
     std::optional<RunId> run;
     std::optional<std::size_t> change;  // where in `changes` its own stand
     int conflicts = 0;  // commits that this event's decisions have failed so far
+    std::vector<ScheduleId> schedules;  // changed by it
+    std::string busy;  // the workflow whose schedules it changes; empty: none
   };
   std::vector<Item> items;
 
@@ -109,11 +114,29 @@ class Core {
     int conflicts = 0;  // commits that its decision has failed
   };
 
+  // A workflow whose enabling has parked schedules looked at again, some at a time.
+  struct Waking {
+    std::string workflow;  // empty: all that are active
+    std::optional<ScheduleId> after;
+  };
+
   Result<engine::RunState*> load(RunId id);
   Result<KnownWorkflow*> know(const std::string& name);
   void decide_one(Batch& batch, Waiting waiting, Instant now);
   engine::Decision decide_event(const Event& event, Instant now, std::optional<RunId>& run);
   Result<void> prepare(const Event& event, engine::View& view, std::optional<RunId>& run, Event& prepared);
+  Result<void> prepare_schedules(const Event& event, const engine::Needs& needs, engine::View& view, Event& prepared,
+                                 std::string& workflow);
+  Result<void> carry_schedules(const WorkflowSubmitted& event, engine::View& view);
+  Result<std::string> workflow_changed_by(const Event& event);
+  void let_go_on(const std::string& workflow);
+  void wake_some(Instant now);
+  bool wants_look(Instant now) const { return now >= look_not_before_ && schedules_.wants_look(now); }
+  bool wants_to_wake(Instant now) const { return now >= look_not_before_ && !waking_.empty(); }
+  void look_for_slots(Instant now);
+  void look_ahead(Instant now);
+  void prune_ledger(Batch& batch, Instant now);
+  bool fires() const { return options_.fires && !draining_ && recovered(); }
   void remember_decision(const Event& event, const engine::Decision& decision);
   void park_broken(RunId id, const std::string& why);
   void set_due(RunId id, std::optional<Instant> due);
@@ -160,6 +183,15 @@ class Core {
     std::size_t taken = 0;
   };
   Sweep sweep_;
+  // Schedules. Of one workflow one event that changes them is decided at a time; the others wait for its commit.
+  Schedules schedules_;
+  std::set<std::string> busy_;
+  std::map<std::string, std::deque<Waiting>> put_back_;
+  std::deque<Waking> waking_;
+  Instant look_not_before_{};  // the store could not be read
+  Instant prune_at_{};  // when old entries of the ledger are looked for next
+  bool slot_before_ = false;  // a slot was decided last, so that something else has its turn
+
   bool draining_ = false;
   bool cutting_off_ = false;
 };

@@ -21,7 +21,7 @@ Result<std::shared_ptr<const engine::Plan>> PlanCache::get(store::Reader& reader
   auto row = reader.version(workflow, version);
   if (!row) return std::unexpected(row.error());
   if (!*row) return fail(Code::not_found, fmt::format("version {} of workflow '{}' is not stored", version, workflow));
-  auto parsed = definition::parse((*row)->text);
+  auto parsed = definition::parse((*row)->text, {.zone_problem = {}, .schedules = false});
   if (!parsed)
     return fail(Code::corrupt, fmt::format("version {} of workflow '{}' cannot be read any more: {}", version, workflow,
                                            definition::to_text(parsed.error().front(), workflow)));
