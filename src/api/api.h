@@ -20,6 +20,8 @@ struct ApiOptions {
   std::function<bool()> ready;  // what /readyz says; must not block. Absent: ready
   std::size_t threads = 2;  // that read the store, fold histories and parse definitions
   std::size_t queue = 1'000;  // requests that may wait for them; more get 503
+  std::function<Instant()> now;  // what time it is for the engine. Absent: the machine's clock. Threads: any
+  std::string timezone;  // of expressions that name none, as the engine has it; empty: the machine's
 };
 
 using Readers = std::function<Result<std::unique_ptr<store::Reader>>()>;

@@ -80,9 +80,9 @@ TEST_F(Api, UnknownPathsAndMethodsAreToldApart) {
   EXPECT_EQ(get("/api/v1/runs/").status, 404);
   EXPECT_EQ(get("/api/v1//runs").status, 404);
   EXPECT_EQ(get("/api/v1/RUNS").status, 404);
-  const auto answer = ask("DELETE", "/api/v1/workflows/x");
+  const auto answer = ask("POST", "/api/v1/workflows/x");
   EXPECT_EQ(answer.status, 405);
-  EXPECT_EQ(answer.header("Allow"), "GET, HEAD, PUT");
+  EXPECT_EQ(answer.header("Allow"), "GET, HEAD, PUT, PATCH, DELETE");
   EXPECT_EQ(answer.response.content_type, "application/problem+json");
   for (const auto* member : {"type", "title", "detail", "code"})
     EXPECT_FALSE(find_string(answer.body, member).empty()) << member;

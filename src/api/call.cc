@@ -83,6 +83,8 @@ net::Response json_response(int status, const Json& body) {
   return response;
 }
 
+net::Response no_content() { return {.status = 204, .content_type = {}}; }
+
 Who Call::who() const {
   const std::string agent = to_utf8_lossy(request.header("user-agent"));
   const Trigger trigger = agent.starts_with("pawl-cli/") ? Trigger::manual : Trigger::api;
@@ -129,6 +131,19 @@ Outcome<std::string> string_member(const Json& body, std::string_view member) {
   return std::string(as_view(*value));
 }
 
+Outcome<std::optional<std::int64_t>> number_member(const Json& body, std::string_view member) {
+  const Json* value = find(body, member);
+  if (!value || value->is_null()) return std::nullopt;
+  if (!value->is_int64()) return refuse("bad_request", fmt::format("'{}' must be a whole number", member));
+  return value->get_int64();
+}
+
+Outcome<std::optional<Instant>> time_member(const Json& body, std::string_view member) {
+  const Json* value = find(body, member);
+  if (!value || value->is_null()) return std::nullopt;
+  return time_value(member, value->is_string() ? std::string(as_view(*value)) : to_text(*value));
+}
+
 Outcome<RunId> run_id(std::string_view text) {
   const auto uuid = parse_uuid(text);
   if (!uuid) return unknown("such run");
@@ -150,6 +165,12 @@ Outcome<std::size_t> limit_parameter(const net::Request& request) {
   if (limit < 1 || limit > static_cast<std::int64_t>(page_limit))
     return refuse("bad_parameter", fmt::format("limit must be 1 to {}", page_limit));
   return static_cast<std::size_t>(limit);
+}
+
+Outcome<std::int64_t> count_value(const std::optional<std::int64_t>& given, std::int64_t most, std::int64_t fallback) {
+  const std::int64_t count = given.value_or(fallback);
+  if (count < 1 || count > most) return refuse("bad_parameter", fmt::format("count must be 1 to {}", most));
+  return count;
 }
 
 Outcome<std::optional<Instant>> time_value(std::string_view name, std::string given) {

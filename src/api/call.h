@@ -31,6 +31,7 @@ std::unexpected<net::Response> refuse(std::string_view code, std::string_view de
 std::unexpected<net::Response> unknown(std::string_view what);  // 404 not_found
 
 net::Response json_response(int status, const Json& body);
+net::Response no_content();  // 204
 
 struct Call {
   net::Request request;
@@ -48,7 +49,7 @@ using Act = void (*)(Service& service, store::Reader& reader, Call call);
 
 struct Route {
   std::string_view method;
-  std::string_view pattern;  // {name} stands for one segment
+  std::string_view pattern;  // {name} stands for one segment, {schedule} also for two: workflow/name
   Role role;
   Act act;  // null: answered at once, on the sockets' thread (api.cc)
   std::string_view summary;
@@ -72,6 +73,9 @@ void now(Service& service, store::Reader& reader, Call call) {
 Outcome<Json> read_body(const net::Request& request, std::span<const std::string_view> members);
 Outcome<bool> flag(const Json& body, std::string_view member);  // absent: false
 Outcome<std::string> string_member(const Json& body, std::string_view member);  // absent: empty
+// Absent and null are the same.
+Outcome<std::optional<std::int64_t>> number_member(const Json& body, std::string_view member);
+Outcome<std::optional<Instant>> time_member(const Json& body, std::string_view member);
 
 // `application/json; charset=utf-8` is application/json.
 std::string media_type(const net::Request& request);
@@ -79,6 +83,8 @@ std::string media_type(const net::Request& request);
 Outcome<RunId> run_id(std::string_view text);                                             // else 404
 Outcome<std::optional<std::int64_t>> number_parameter(const net::Request& request, std::string_view name);  // from 0 on
 Outcome<std::size_t> limit_parameter(const net::Request& request);  // 1 … 200, default 50
+// `count`, from 1 to `most`; `fallback`, if it is not given.
+Outcome<std::int64_t> count_value(const std::optional<std::int64_t>& given, std::int64_t most, std::int64_t fallback);
 // Unix seconds or RFC 3339; empty: absent.
 Outcome<std::optional<Instant>> time_value(std::string_view name, std::string given);
 

@@ -13,6 +13,10 @@ constexpr Names run_parameters[] = {"workflow", "status", "trigger", "since", "u
 constexpr Names task_parameters[] = {"attempt", "job", "limit", "cursor"};
 constexpr Names task_log_parameters[] = {"attempt", "try", "offset"};
 constexpr Names offset_parameters[] = {"offset"};
+constexpr Names schedule_parameters[] = {"workflow", "enabled", "limit", "cursor"};
+constexpr Names next_parameters[] = {"count", "after"};
+constexpr Names ledger_parameters[] = {"since", "until", "limit", "cursor"};
+constexpr Names limit_parameters[] = {"limit"};
 
 const std::array table{
     Route{"GET", "/healthz", Role::open, nullptr, "Whether the server lives"},
@@ -36,6 +40,15 @@ const std::array table{
           "Create a workflow or give it a new version",
           {},
           "definition"},
+    Route{"PATCH",
+          "/api/v1/workflows/{name}",
+          Role::operator_,
+          switch_workflow,
+          "Enable or disable a workflow, and with it its schedules",
+          {},
+          "json"},
+    Route{"DELETE", "/api/v1/workflows/{name}", Role::editor, delete_workflow,
+          "Delete a workflow with its schedules; its runs stay"},
     Route{"GET", "/api/v1/workflows/{name}/versions", Role::viewer, now<list_versions>, "Its versions, newest first",
           page_parameters},
     Route{"GET", "/api/v1/workflows/{name}/versions/{version}", Role::viewer, now<show_version>,
@@ -43,6 +56,51 @@ const std::array table{
     Route{"POST", "/api/v1/workflows/{name}/runs", Role::operator_, start_run, "Start a run", {}, "json"},
     Route{"GET", "/api/v1/workflows/{name}/runs/{number}", Role::viewer, now<show_run_by_number>,
           "A run by its number"},
+
+    Route{"GET", "/api/v1/workflows/{name}/schedules", Role::viewer, now<list_workflow_schedules>,
+          "Schedules of a workflow, by name", page_parameters},
+    Route{"POST", "/api/v1/workflows/{name}/schedules", Role::editor, add_schedule, "Make a schedule", {}, "json"},
+    Route{"GET", "/api/v1/schedules", Role::viewer, now<list_schedules>, "Schedules by workflow and name",
+          schedule_parameters},
+    Route{"GET", "/api/v1/schedules/{schedule}", Role::viewer, now<show_schedule>,
+          "A schedule, by its id or as workflow/name"},
+    // The role is that of `enabled` alone. Whoever changes other members has to be an editor, which change_schedule() must
+    // ask as soon as there are accounts: the one token of now may do everything.
+    Route{"PATCH",
+          "/api/v1/schedules/{schedule}",
+          Role::operator_,
+          change_schedule,
+          "Change a schedule, enable or disable it",
+          {},
+          "json"},
+    Route{"DELETE", "/api/v1/schedules/{schedule}", Role::editor, delete_schedule,
+          "Delete a schedule; its ledger stays"},
+    Route{"GET", "/api/v1/schedules/{schedule}/next", Role::viewer, now<show_next>, "Its next slots", next_parameters},
+    Route{"GET", "/api/v1/schedules/{schedule}/ledger", Role::viewer, now<show_ledger>,
+          "What became of its slots, newest first", ledger_parameters},
+    Route{"POST",
+          "/api/v1/schedules/{schedule}/backfill",
+          Role::operator_,
+          begin_backfill,
+          "Start runs for slots of a past range that have none, or say which",
+          {},
+          "json"},
+    Route{"GET", "/api/v1/schedules/{schedule}/backfills", Role::viewer, now<list_backfills>,
+          "Its backfills, newest first", limit_parameters},
+    Route{"POST",
+          "/api/v1/schedules/{schedule}/backfills/{backfill}/cancel",
+          Role::operator_,
+          cancel_backfill,
+          "Start no further run of a backfill",
+          {},
+          "json"},
+    Route{"POST",
+          "/api/v1/cron/explain",
+          Role::viewer,
+          now<explain_cron>,
+          "What a cron expression means, and when it fires",
+          {},
+          "json"},
 
     Route{"GET", "/api/v1/runs", Role::viewer, now<list_runs>, "Runs, newest first", run_parameters},
     Route{"GET", "/api/v1/runs/{run}", Role::viewer, now<show_run>,

@@ -84,6 +84,14 @@ Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRo
   return object;
 }
 
+Json origin_to_json(const std::optional<SlotOrigin>& slot) {
+  if (!slot) return nullptr;
+  return json::object{{"id", text(to_string(slot->schedule))},
+                      {"name", text(slot->name)},
+                      {"slot", time(slot->slot)},
+                      {"backfill", slot->backfill ? text(to_string(*slot->backfill)) : Json(nullptr)}};
+}
+
 Json pairs_to_json(const Pairs& pairs) {
   json::object object;
   for (const auto& [name, value] : pairs) object[name] = text(value);
@@ -151,6 +159,7 @@ json::object summary(const Run& run) {
   if (!run.group.empty()) object["group"] = text(run.group);
   object["attempt"] = run.attempt;
   add_who(object, run.who);
+  object["schedule"] = origin_to_json(run.slot);
   object["error"] = failure_to_json(run.error);
   object["created_at"] = time(run.created_at);
   object["started_at"] = time(run.started_at);

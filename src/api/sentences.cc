@@ -81,6 +81,7 @@ class Teller {
   void operator()(const VerdictReached& c) {
     add("verdict_reached", fmt::format("the run's verdict: {}{}", to_string(c.status), because(c.error)));
   }
+  void operator()(const LineLeft&) { add("line_left", "no earlier run of the schedule is open any more"); }
   void operator()(const GroupTaken&) {
     add("group_taken", fmt::format("the run took its place in the group '{}'", history_.run.group));
   }

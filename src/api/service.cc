@@ -13,6 +13,16 @@
 namespace pawl::api {
 namespace {
 
+// A schedule is named by its id, or by its workflow and its own name: in one segment with an encoded slash, or in two.
+// Moves `i` over all of its segments; empty: it is none.
+std::string schedule_name(const std::vector<std::string>& segments, std::size_t& i) {
+  const std::string& first = segments[i];
+  if (first.empty() || parse_uuid(first) || first.find('/') != std::string::npos || i + 1 == segments.size())
+    return first;
+  const std::string& second = segments[++i];
+  return second.empty() ? second : first + '/' + second;
+}
+
 // Whether the segments are the pattern's; fills `values` with what stands for its {…}.
 bool matches(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& values) {
   values.clear();
@@ -21,8 +31,8 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments,
     const std::size_t slash = std::min(pattern.find('/'), pattern.size());
     const std::string_view expected = pattern.substr(0, slash);
     if (expected.starts_with('{')) {
-      if (segments[i].empty()) return false;
-      values.push_back(segments[i]);
+      values.push_back(expected == "{schedule}" ? schedule_name(segments, i) : segments[i]);
+      if (values.back().empty()) return false;
     } else if (expected != segments[i]) {
       return false;
     }
@@ -80,6 +90,10 @@ Service::Service(ApiOptions options, driver::Inbox& inbox, driver::Histories& hi
       histories_(histories),
       logs_(logs),
       pool_(std::make_shared<Pool>(options_.threads, options_.queue, std::move(readers))) {}
+
+Instant Service::now() const {
+  return options_.now ? options_.now() : std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+}
 
 bool Service::authorized(const net::Request& request) const {
   if (options_.admin_token.empty()) return false;

@@ -31,6 +31,8 @@ class Service {
   void ask_all(std::vector<Event> events, Call call, ThenAll then);
 
   driver::Histories& histories() { return histories_; }
+  Instant now() const;
+  const std::string& timezone() const { return options_.timezone; }
   store::LogStore& logs() { return logs_; }
 
   // Logs what of a workflow is not served yet, once per name.

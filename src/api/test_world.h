@@ -214,12 +214,15 @@ struct HttpAnswer {
   std::string_view code() const { return find_string(body, "code"); }
 };
 
-class Api : public testing::Test {
+// Somebody who asks the API, with the right token.
+class Client : public testing::Test {
  protected:
+  virtual const net::Handler& handler() const = 0;
+
   HttpAnswer send(const net::Request& request) {
     auto promise = std::make_shared<std::promise<net::Response>>();
     auto future = promise->get_future();
-    handler_(request, [promise](net::Response response) { promise->set_value(std::move(response)); });
+    handler()(request, [promise](net::Response response) { promise->set_value(std::move(response)); });
     EXPECT_EQ(future.wait_for(std::chrono::seconds(60)), std::future_status::ready);
     HttpAnswer answered{.response = future.get()};
     answered.status = answered.response.status;
@@ -237,6 +240,11 @@ class Api : public testing::Test {
   HttpAnswer post_yaml(const std::string& target, const std::string& yaml) {
     return ask("POST", target, yaml, {}, "application/yaml");
   }
+};
+
+class Api : public Client {
+ protected:
+  const net::Handler& handler() const override { return handler_; }
 
   void with_workflow() { ASSERT_EQ(post_yaml("/api/v1/workflows", blog).status, 201); }
   std::string with_run() {

@@ -2,10 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <span>
 
 #include "api/routes.h"
+#include "api/schedule_json.h"
 #include "definition/definition.h"
 #include "net/url.h"
+#include "zones/zones.h"
 
 namespace pawl::api {
 namespace {
@@ -40,7 +44,7 @@ Outcome<definition::Parsed> read_definition(const net::Request& request) {
     return refuse("unsupported_media_type", "a definition is sent as application/yaml or application/json", 415);
   if (request.body.size() > definition::max_text)
     return refuse("content_too_large", fmt::format("a definition has at most {} bytes", definition::max_text), 413);
-  auto parsed = definition::parse(request.body);
+  auto parsed = definition::parse(request.body, {.zone_problem = zones::problem_of});
   if (!parsed) return std::unexpected(invalid_definition(parsed.error()));
   return std::move(*parsed);
 }
@@ -48,16 +52,64 @@ Outcome<definition::Parsed> read_definition(const net::Request& request) {
 json::object row_to_json(const WorkflowRow& row) {
   return {{"name", text(row.name)},
           {"version", row.version},
-          {"enabled", row.enabled},
+          {"enabled", row.enabled && !row.file_gone},
+          {"file", row.file.empty() ? Json(nullptr) : text(row.file)},
+          {"file_gone", row.file_gone},
+          {"file_error", row.file_error.empty() ? Json(nullptr) : text(row.file_error)},
           {"created_at", time(row.created_at)},
           {"updated_at", time(row.updated_at)}};
 }
 
-Outcome<WorkflowRow> find_workflow(store::Reader& reader, const std::string& name) {
-  auto row = reader.workflow(name);
-  if (!row) return refuse(row.error());
-  if (!*row) return refuse("workflow_unknown", fmt::format("there is no workflow '{}'", name), 404);
-  return std::move(**row);
+// So many schedules are looked at for one page of workflows.
+constexpr std::size_t most_looked_at = 2'000;
+constexpr std::size_t looked_at_once = 500;
+
+// When each of these workflows, in order of their names, fires next: those that stand in the answer have been looked at.
+Outcome<std::map<std::string, std::optional<Instant>>> next_fires(store::Reader& reader,
+                                                                  std::span<const WorkflowRow> workflows, Instant now) {
+  std::map<std::string, std::optional<Instant>> fires;
+  if (workflows.empty()) return fires;
+  std::size_t at = 0, looked_at = 0;
+  // Behind all schedules of workflows with smaller names: no schedule has an empty name.
+  auto after = std::optional(std::pair(workflows.front().name, std::string()));
+  fires[workflows.front().name];
+  while (looked_at < most_looked_at) {
+    const auto rows = reader.schedules({.enabled = true}, after, looked_at_once);
+    if (!rows) return refuse(rows.error());
+    for (const ScheduleRow& row : *rows) {
+      while (at < workflows.size() && workflows[at].name < row.workflow) {
+        ++at;
+        if (at < workflows.size()) fires[workflows[at].name];
+      }
+      if (at == workflows.size()) return fires;
+      if (workflows[at].name != row.workflow) continue;
+      const auto next = next_fire(row, workflows[at], now);
+      auto& earliest = fires[row.workflow];
+      if (next && (!earliest || *next < *earliest)) earliest = next;
+    }
+    looked_at += rows->size();
+    if (rows->size() < looked_at_once) {
+      for (const WorkflowRow& workflow : workflows.subspan(std::min(at, workflows.size()))) fires[workflow.name];
+      return fires;
+    }
+    after = std::pair(rows->back().workflow, rows->back().name);
+  }
+  // The last one may have more than these.
+  if (at < workflows.size()) fires.erase(workflows[at].name);
+  return fires;
+}
+
+Outcome<std::optional<Instant>> next_fire_of(store::Reader& reader, const WorkflowRow& workflow, Instant now) {
+  std::optional<Instant> earliest;
+  std::optional<std::pair<std::string, std::string>> after;
+  for (;;) {
+    const auto rows = reader.schedules({.workflow = workflow.name, .enabled = true}, after, looked_at_once);
+    if (!rows) return refuse(rows.error());
+    for (const ScheduleRow& row : *rows)
+      if (const auto next = next_fire(row, workflow, now); next && (!earliest || *next < *earliest)) earliest = next;
+    if (rows->size() < looked_at_once) return earliest;
+    after = std::pair(rows->back().workflow, rows->back().name);
+  }
 }
 
 // The definition as canonical JSON beside its text. A text that an earlier version of this program took and this one
@@ -67,6 +119,18 @@ void add_definition(json::object& object, const VersionRow& version) {
   object["definition"] = parsed ? definition::to_json(parsed->workflow) : Json(nullptr);
   if (!parsed) object["errors"] = to_json(parsed.error());
   object["text"] = text(version.text);
+}
+
+// All of a workflow, as GET shows it.
+Looked page_of(Service& service, store::Reader& reader, const WorkflowRow& row) {
+  const auto version = reader.version(row.name, row.version);
+  if (!version) return refuse(version.error());
+  const auto next = next_fire_of(reader, row, service.now());
+  if (!next) return std::unexpected(next.error());
+  json::object body = row_to_json(row);
+  body["next_fire_at"] = time(*next);
+  if (*version) add_definition(body, **version);
+  return json_response(200, std::move(body));
 }
 
 void submit(Service& service, Call call, definition::Parsed parsed, WorkflowSubmitted::Mode mode) {
@@ -98,10 +162,25 @@ void submit(Service& service, Call call, definition::Parsed parsed, WorkflowSubm
 
 }  // namespace
 
+Outcome<WorkflowRow> find_workflow(store::Reader& reader, const std::string& name) {
+  auto row = reader.workflow(name);
+  if (!row) return refuse(row.error());
+  if (!*row || (*row)->deleted_at)
+    return refuse("workflow_unknown", fmt::format("there is no workflow '{}'", name), 404);
+  return std::move(**row);
+}
+
+Outcome<std::optional<Workflow>> newest_definition(store::Reader& reader, const WorkflowRow& workflow) {
+  const auto version = reader.version(workflow.name, workflow.version);
+  if (!version) return refuse(version.error());
+  if (!*version) return std::nullopt;
+  auto parsed = definition::parse((*version)->text);
+  if (!parsed) return std::nullopt;
+  return std::move(parsed->workflow);
+}
+
 std::vector<std::string> not_served_yet(const Workflow& workflow) {
   std::vector<std::string> sentences;
-  if (!workflow.schedules.is_null())
-    sentences.push_back("schedules are kept with the workflow, but not fired yet by this version");
   if (!workflow.webhook.is_null())
     sentences.push_back("the webhook is kept with the workflow, but not served yet by this version");
   return sentences;
@@ -130,34 +209,56 @@ Looked validate_workflow(Service&, store::Reader&, const Call& call) {
       200, json::object{{"valid", true}, {"name", text(parsed->workflow.name)}, {"warnings", warnings_of(*parsed)}});
 }
 
-Looked list_workflows(Service&, store::Reader& reader, const Call& call) {
+Looked list_workflows(Service& service, store::Reader& reader, const Call& call) {
   const auto limit = limit_parameter(call.request);
   if (!limit) return std::unexpected(limit.error());
   const auto after = cursor_parameter(call.request);
   if (!after) return std::unexpected(after.error());
   const auto rows = reader.workflows();
   if (!rows) return refuse(rows.error());
+  const auto first = after->empty() ? rows->begin() : std::ranges::upper_bound(*rows, *after, {}, &WorkflowRow::name);
+  const auto left = static_cast<std::size_t>(rows->end() - first);
+  const std::span<const WorkflowRow> page(first, std::min(left, *limit));
+  const auto fires = next_fires(reader, page, service.now());
+  if (!fires) return std::unexpected(fires.error());
   json::array items;
-  std::string next;
-  for (const WorkflowRow& row : *rows) {
-    if (!after->empty() && row.name <= *after) continue;
-    if (items.size() == *limit) {
-      next = make_cursor(find_string(items.back(), "name"));
-      break;
-    }
-    items.push_back(row_to_json(row));
+  for (const WorkflowRow& row : page) {
+    json::object item = row_to_json(row);
+    if (const auto next = fires->find(row.name); next != fires->end()) item["next_fire_at"] = time(next->second);
+    items.push_back(std::move(item));
   }
-  return json_response(200, list(std::move(items), next));
+  return json_response(200, list(std::move(items), left > page.size() ? make_cursor(page.back().name) : ""));
 }
 
-Looked show_workflow(Service&, store::Reader& reader, const Call& call) {
+Looked show_workflow(Service& service, store::Reader& reader, const Call& call) {
   auto row = find_workflow(reader, call.path[0]);
   if (!row) return std::unexpected(std::move(row.error()));
-  const auto version = reader.version(row->name, row->version);
-  if (!version) return refuse(version.error());
-  json::object body = row_to_json(*row);
-  if (*version) add_definition(body, **version);
-  return json_response(200, std::move(body));
+  return page_of(service, reader, *row);
+}
+
+void switch_workflow(Service& service, store::Reader&, Call call) {
+  constexpr std::string_view members[] = {"enabled"};
+  const auto body = read_body(call.request, members);
+  if (!body) return call.respond(body.error());
+  if (!find(*body, "enabled"))
+    return call.respond(refuse("bad_request", "'enabled' is missing: true or false").error());
+  const auto enabled = flag(*body, "enabled");
+  if (!enabled) return call.respond(enabled.error());
+  WorkflowSwitched event{call.path[0], *enabled, call.who()};
+  service.ask(std::move(event), std::move(call),
+              [](Service& service_, store::Reader& reader, const Call& call_, const Result<Answer>& answer) {
+                if (!answer) return call_.respond(to_response(answer.error()));
+                const auto shown = show_workflow(service_, reader, call_);
+                call_.respond(shown ? *shown : shown.error());
+              });
+}
+
+void delete_workflow(Service& service, store::Reader&, Call call) {
+  WorkflowDeleted event{call.path[0], call.who()};
+  service.ask(std::move(event), std::move(call),
+              [](Service&, store::Reader&, const Call& call_, const Result<Answer>& answer) {
+                call_.respond(answer ? no_content() : to_response(answer.error()));
+              });
 }
 
 Looked list_versions(Service&, store::Reader& reader, const Call& call) {
@@ -189,6 +290,7 @@ Looked show_version(Service&, store::Reader& reader, const Call& call) {
   const auto number = parse_json(call.path[1]);
   if (!number || !number->is_int64() || number->get_int64() < 1 || number->get_int64() > INT32_MAX)
     return unknown("such version");
+  if (const auto row = find_workflow(reader, call.path[0]); !row) return std::unexpected(row.error());
   const auto version = reader.version(call.path[0], static_cast<int>(number->get_int64()));
   if (!version) return refuse(version.error());
   if (!*version) return unknown("such version");

@@ -45,11 +45,12 @@ TEST_F(Api, AnInvalidDefinitionIsToldWithItsLines) {
 }
 
 TEST_F(Api, WhatIsNotServedYetIsSaidWhenAWorkflowIsAccepted) {
-  const auto answer = post_yaml("/api/v1/workflows", blog + "on: {schedule: {cron: '0 8 * * *'}}\n");
+  const auto answer =
+      post_yaml("/api/v1/workflows", blog + "on: {webhook: {scheme: pawl, secret: '${{ secrets.HOOK }}'}}\n");
   ASSERT_EQ(answer.status, 201) << answer.text;
   const auto& warnings = find(answer.body, "warnings")->get_array();
   ASSERT_THAT(warnings, SizeIs(1));
-  EXPECT_THAT(std::string(find_string(warnings[0], "message")), HasSubstr("not fired yet"));
+  EXPECT_THAT(std::string(find_string(warnings[0], "message")), HasSubstr("not served yet"));
 }
 
 TEST_F(Api, WorkflowsAreListedByNameInPages) {
