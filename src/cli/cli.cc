@@ -42,26 +42,34 @@ std::string check_listen(const std::string& text) {
   return digits && colon > 0 && std::stoi(port) <= 65'535 ? "" : "must be HOST:PORT, such as 127.0.0.1:7295";
 }
 
+bool has_commands(const CLI::App& app) {
+  return !app.get_subcommands([](const CLI::App*) { return true; }).empty();
+}
+
 // The word that stands where a command should, and the command that may be meant.
 std::string unknown_word(const CLI::App& app, const std::string& word) {
   std::vector<std::string> known;
   const bool option = word.starts_with('-');
   const CLI::App* at = &app;
-  if (const auto chosen = app.get_subcommands(); !chosen.empty()) at = chosen.back();
+  std::string group;  // `schedule `, in front of its own commands
+  for (auto chosen = at->get_subcommands(); !chosen.empty(); chosen = at->get_subcommands()) {
+    at = chosen.back();
+    group = has_commands(*at) ? at->get_name() + ' ' : "";
+  }
   if (option)
     for (const CLI::Option* one : at->get_options())
       for (const std::string& name : one->get_lnames()) known.push_back("--" + name);
-  else if (at == &app)
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+  else
+    for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(command->get_name());
   const std::string name = option ? word.substr(0, word.find('=')) : word;
   std::string text = fmt::format("{} '{}'",
-                                 option       ? "unknown option"
-                                 : at == &app ? "unknown command"
-                                              : "one argument too many:",
-                                 name);
+                                 option              ? "unknown option"
+                                 : has_commands(*at) ? "unknown command"
+                                                     : "one argument too many:",
+                                 option ? name : group + name);
   if (const std::string near = name.size() > 100 ? "" : expression::nearest(name, known); !near.empty())
-    text += fmt::format("; did you mean '{}'?", near);
+    text += fmt::format("; did you mean '{}'?", option ? near : group + near);
   return text;
 }
 
@@ -80,6 +88,7 @@ class CommandLine {
     add_local();
     add_workflows();
     add_runs();
+    add_schedules();
   }
 
   int run(const std::vector<std::string>& arguments) {
@@ -113,6 +122,8 @@ class CommandLine {
       message = "a command is missing; see pawl --help";
     else if (!rest.empty())
       message = unknown_word(app_, rest.front());
+    else if (schedules_->parsed() && schedules_->get_subcommands().empty())
+      message = "a command is missing; see pawl schedule --help";
     else
       message = error.what();
     const bool as_json = std::ranges::find(arguments, "--json") != arguments.end();
@@ -128,7 +139,10 @@ class CommandLine {
   }
 
   CLI::App* add(const char* name, const char* description, std::function<Outcome<int>()> act) {
-    CLI::App* const command = app_.add_subcommand(name, description);
+    return add_to(&app_, name, description, std::move(act));
+  }
+  CLI::App* add_to(CLI::App* group, const char* name, const char* description, std::function<Outcome<int>()> act) {
+    CLI::App* const command = group->add_subcommand(name, description);
     add_common(command);
     commands_.emplace_back(command, std::move(act));
     return command;
@@ -182,6 +196,8 @@ class CommandLine {
     repeated(serve->add_option("--pass-env", serve_.pass_env, "Variables that `env` may see beside PAWL_VAR_*"))
         ->delimiter(',')
         ->type_name("NAME,…");
+    serve->add_option("--workflows", serve_.workflows, "Folder of definitions, watched: each file is a workflow")
+        ->type_name("DIR");
     serve->add_option("--workspace", serve_.workspace, "Folder of the runs' files (in the data folder)")
         ->type_name("DIR");
     serve->add_option("--stop-timeout", stop_timeout_, "How long running tasks may finish after a stop")
@@ -233,6 +249,15 @@ class CommandLine {
         add("apply", "Send workflows to the server", [this] { return cli::apply(console_, common_, files_); });
     apply->add_option("FILE", files_, "Definitions, or folders of them")->required()->type_name("FILE|DIR");
     add("list", "List the workflows", [this] { return cli::list(console_, common_); });
+    const auto with_name = [this](const char* command, const char* description, std::function<Outcome<int>()> act) {
+      add(command, description, std::move(act))->add_option("NAME", name_, "The workflow")->required();
+    };
+    with_name("enable", "Let a workflow run, and its schedules fire",
+              [this] { return cli::switch_workflow(console_, common_, name_, true); });
+    with_name("disable", "Start no run of a workflow any more; those that are open go on",
+              [this] { return cli::switch_workflow(console_, common_, name_, false); });
+    with_name("delete", "Delete a workflow with its schedules; its runs stay",
+              [this] { return cli::delete_workflow(console_, common_, name_); });
   }
 
   void add_runs() {
@@ -310,6 +335,102 @@ class CommandLine {
     }
   }
 
+  void add_schedules() {
+    schedules_ = app_.add_subcommand("schedule", "Schedules: what they are, what comes next, and what became of them");
+    schedules_->require_subcommand(1);
+    add_common(schedules_);
+    const auto command = [this](const char* name, const char* description,
+                                Outcome<int> (*act)(Console&, const Common&, const ScheduleOptions&)) {
+      return add_to(schedules_, name, description, [this, act] { return act(console_, common_, schedule_); });
+    };
+    const auto with_id = [this](CLI::App* one) {
+      one->add_option("ID", schedule_.id, "Id of the schedule, or WORKFLOW/NAME")->required();
+      return one;
+    };
+    const auto time = [](CLI::App* one, const char* name, std::string& value, const char* description) {
+      return one->add_option(name, value, description)->type_name("T");
+    };
+
+    command("list", "List the schedules", list_schedules)
+        ->add_option("NAME", schedule_.workflow, "Those of this workflow alone");
+    CLI::App* const add = command("add", "Add a schedule to a workflow", add_schedule);
+    add->add_option("NAME", schedule_.workflow, "The workflow")->required();
+    add_schedule_fields(add)->required();
+    add->add_option("--name", schedule_.name, "Its name (main, if it is the only one)");
+    add->add_flag("--disabled", schedule_.disabled, "It does not fire before it is enabled");
+    CLI::App* const change = with_id(command("change", "Change a schedule", change_schedule));
+    add_schedule_fields(change);
+    change->add_flag("--no-start", schedule_.no_start, "It has no first instant any more")->excludes("--start");
+    change->add_flag("--no-end", schedule_.no_end, "It has no last instant any more")->excludes("--end");
+    change->add_flag("--no-late-after", schedule_.no_late_after, "No slot counts as late any more")
+        ->excludes("--late-after");
+    for (const bool enabled : {true, false})
+      with_id(add_to(schedules_, enabled ? "enable" : "disable",
+                     enabled ? "Let a schedule fire" : "Keep a schedule from firing",
+                     [this, enabled] { return cli::switch_schedule(console_, common_, schedule_, enabled); }));
+    with_id(command("delete", "Delete a schedule; what became of its slots stays", delete_schedule));
+
+    CLI::App* const next = with_id(command("next", "When a schedule fires next", next_slots));
+    next->add_option("-n,--count", schedule_.count, "So many times")
+        ->capture_default_str()
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000}));
+    time(next, "--after", schedule_.after, "Times after T, Unix seconds or RFC 3339 (now)");
+    CLI::App* const told =
+        with_id(command("ledger", "What became of the slots of a schedule, and why some have no run", ledger));
+    time(told, "--since", schedule_.since, "Slots since T; Unix seconds or RFC 3339");
+    time(told, "--until", schedule_.until, "Slots until T");
+    told->add_option("--limit", schedule_.shown, "So many lines at the most")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    CLI::App* const fill =
+        with_id(command("backfill", "Start runs for slots of a past range that have none", backfill));
+    time(fill, "--from", schedule_.from, "First instant of the range; Unix seconds or RFC 3339")->required();
+    time(fill, "--to", schedule_.to, "Last instant of the range")->required();
+    fill->add_option("--limit", schedule_.at_once, "So many of its runs are open at once")
+        ->capture_default_str()
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000}));
+    CLI::Option* const dry = fill->add_flag("--dry-run", schedule_.dry_run, "Only say what would be started");
+    fill->add_flag("--wait", schedule_.wait, "Until the last of them is started")->excludes(dry);
+    with_id(command("backfills", "List the backfills of a schedule, or cancel one", backfills))
+        ->add_option("--cancel", schedule_.cancel, "Start no further run of this one")
+        ->type_name("BACKFILL");
+  }
+
+  // What may be said of a schedule; the option of its expression.
+  CLI::Option* add_schedule_fields(CLI::App* command) {
+    const auto field = [&](const char* name, const char* member, const char* type, const char* description) {
+      return command
+          ->add_option_function<std::string>(
+              name, [this, member](const std::string& text) { schedule_.fields[member] = text; }, description)
+          ->type_name(type);
+    };
+    CLI::Option* const cron = field("--cron", "cron", "EXPR", "Its expression, in quotes");
+    field("--tz,--timezone", "timezone", "ZONE", "Its time zone, such as Asia/Seoul (the server's)");
+    field("--misfire", "misfire", "", "What becomes of missed slots: run-once, run-all or skip")
+        ->check(CLI::IsMember({"run-once", "run-all", "skip"}));
+    field("--misfire-threshold", "misfire_threshold", "DURATION", "A slot that is later than this is missed (1m)")
+        ->check(check_duration);
+    field("--misfire-window", "misfire_window", "DURATION", "run-once: no slot older than this is run (1d)")
+        ->check(check_duration);
+    command
+        ->add_option_function<std::int64_t>(
+            "--max-catch-up", [this](const std::int64_t& most) { schedule_.max_catch_up = most; },
+            "run-all: so many missed slots at the most (100)")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
+    field("--overlap", "overlap", "", "While an earlier run is open: queue, skip, allow or cancel-running")
+        ->check(CLI::IsMember({"queue", "skip", "allow", "cancel-running"}));
+    field("--start", "start", "T", "The first instant at which it may fire; Unix seconds or RFC 3339");
+    field("--end", "end", "T", "The last one");
+    field("--jitter", "jitter", "DURATION", "A slot is due up to so much later (0s)")->check(check_duration);
+    field("--late-after", "late_after", "DURATION", "A slot without a run so long after it was due is late")
+        ->check(check_duration);
+    repeated(
+        command->add_option("-i,--input", schedule_.inputs, "An input of its runs, name=value; may be given again"))
+        ->type_name("K=V");
+    return cron;
+  }
+
   void add_task(CLI::App* command) {
     command->add_option("RUN", act_.run, "Id, or NAME#42")->required();
     command->add_option("JOB/TASK", act_.task, "The task; that of a matrix instance is JOB[key=value]/TASK")
@@ -359,6 +480,8 @@ class CommandLine {
   LogsOptions logs_;
   ActOptions act_;
   bool reject_ = false;
+  CLI::App* schedules_ = nullptr;
+  ScheduleOptions schedule_;
 };
 
 }  // namespace

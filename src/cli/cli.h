@@ -24,6 +24,7 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:7295";
   std::vector<std::string> pass_env;  // names of variables that `env` may see beside PAWL_VAR_*
   std::string workspace;  // empty: in the data folder
+  std::string workflows;  // folder of definitions that is watched; empty: none
   Duration stop_timeout = std::chrono::seconds(30);
   bool json_log = false;
   TaskRules rules;

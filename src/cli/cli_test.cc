@@ -55,6 +55,22 @@ TEST(Arguments, WrongUsageIsTwo) {
       {"release", "x#1", "a/b"},
       {"release", "x#1", "a/b", "maybe"},
       {"release", "x#1", "a/b", "done", "-o", "x"},
+      {"enable"},
+      {"delete", "x", "y"},
+      {"schedule"},
+      {"schedule", "lst"},
+      {"schedule", "add", "x"},
+      {"schedule", "add", "--cron", "@daily"},
+      {"schedule", "add", "x", "--cron", "@daily", "--misfire", "maybe"},
+      {"schedule", "add", "x", "--cron", "@daily", "--jitter", "5"},
+      {"schedule", "change", "x/y", "--start", "1", "--no-start"},
+      {"schedule", "change", "x/y"},
+      {"schedule", "next", "x/y", "-n", "0"},
+      {"schedule", "next", "x/y", "--after", "soon"},
+      {"schedule", "ledger", "x/y", "--since", "yesterday"},
+      {"schedule", "backfill", "x/y", "--from", "1"},
+      {"schedule", "backfill", "x/y", "--from", "1", "--to", "later"},
+      {"schedule", "backfill", "x/y", "--from", "1", "--to", "2", "--dry-run", "--wait"},
   };
   for (const auto& arguments : wrong) {
     const Said said = call(arguments);
@@ -71,7 +87,7 @@ TEST(Arguments, WithJsonWrongUsageIsToldOnStandardOutput) {
 }
 
 TEST(Arguments, HelpAndVersionAreFine) {
-  EXPECT_THAT(call({"--help"}).out, AllOf(HasSubstr("serve"), HasSubstr("validate"), Not(HasSubstr("schedule"))));
+  EXPECT_THAT(call({"--help"}).out, AllOf(HasSubstr("serve"), HasSubstr("validate"), HasSubstr("schedule")));
   EXPECT_EQ(call({"--version"}).out, "pawl " PAWL_VERSION "\n");
   const Said said = call({"run", "--help"});
   EXPECT_EQ(said.exit, 0);

@@ -45,6 +45,23 @@ Outcome<int> logs(Console& console, const Common& common, const LogsOptions& opt
 // The filter as members of a request: `workflow`, `status` and so on, those that are given.
 Outcome<json::object> filter_members(const RunFilter& filter);
 
+Outcome<int> switch_workflow(Console& console, const Common& common, const std::string& name, bool enabled);
+Outcome<int> delete_workflow(Console& console, const Common& common, const std::string& name);
+
+// --- schedules on a server: schedules.cc ---
+
+Outcome<int> list_schedules(Console& console, const Common& common, const ScheduleOptions& options);
+Outcome<int> add_schedule(Console& console, const Common& common, const ScheduleOptions& options);
+Outcome<int> change_schedule(Console& console, const Common& common, const ScheduleOptions& options);
+Outcome<int> switch_schedule(Console& console, const Common& common, const ScheduleOptions& options, bool enabled);
+Outcome<int> delete_schedule(Console& console, const Common& common, const ScheduleOptions& options);
+Outcome<int> next_slots(Console& console, const Common& common, const ScheduleOptions& options);
+// What became of its slots, and why some have no run.
+Outcome<int> ledger(Console& console, const Common& common, const ScheduleOptions& options);
+Outcome<int> backfill(Console& console, const Common& common, const ScheduleOptions& options);
+// Lists them, or cancels one.
+Outcome<int> backfills(Console& console, const Common& common, const ScheduleOptions& options);
+
 // --- in this process: local.cc ---
 
 Outcome<int> run_file(Console& console, const Common& common, const RunOptions& options, const Hooks& hooks);

@@ -1,13 +1,10 @@
 // cron: what an expression means, and when it fires next. Needs no server and no data folder.
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
-
-#include "calendar/slots.h"
-#include "calendar/words.h"
+#include "calendar/explain.h"
 #include "cli/commands.h"
 #include "cli/text.h"
+#include "cli/zone_time.h"
 #include "zones/zones.h"
 
 namespace pawl::cli {
@@ -16,27 +13,12 @@ namespace {
 using calendar::Language;
 using calendar::Slots;
 
-// T as Unix seconds or RFC 3339.
-std::optional<Instant> parse_instant(std::string_view text) {
-  constexpr std::int64_t most = 1'000'000'000'000;
-  std::int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc{} && end == text.data() + text.size())
-    return seconds >= -most && seconds <= most ? std::optional(Instant{std::chrono::seconds(seconds)}) : std::nullopt;
-  const auto instant = parse_rfc3339(text);
-  return instant ? std::optional(*instant) : std::nullopt;
-}
-
 Language language(const CronOptions& options) {
   if (!options.language.empty()) return calendar::language_of(options.language).value_or(Language::english);
   for (const char* const name : {"LC_ALL", "LC_MESSAGES", "LANG"})
     if (const std::string value = environment(name); !value.empty())
       return calendar::language_of(value).value_or(Language::english);
   return Language::english;
-}
-
-json::object to_json(const calendar::Problem& problem) {
-  return {{"field", calendar::to_string(problem.field)}, {"position", problem.position}, {"message", problem.message}};
 }
 
 // What the table says in one language.
@@ -65,18 +47,6 @@ std::string offset_text(std::chrono::seconds offset) {
   std::string text = fmt::format("{}{:02}:{:02}", offset.count() < 0 ? '-' : '+', size / 3600, size / 60 % 60);
   if (size % 60 != 0) text += fmt::format(":{:02}", size % 60);
   return text;
-}
-
-std::string weekday_text(std::chrono::local_days day, Language in) {
-  constexpr auto names = std::to_array<std::string_view>({"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"});
-  constexpr auto korean_names = std::to_array<std::string_view>({"일", "월", "화", "수", "목", "금", "토"});
-  const unsigned number = std::chrono::weekday(day).c_encoding();
-  return std::string(in == Language::korean ? korean_names[number] : names[number]);
-}
-
-// 2026-11-23 08:00:00
-std::string wall_text(calendar::local_seconds wall) {
-  return to_rfc3339(Instant{wall.time_since_epoch()}).replace(10, 1, " ").substr(0, 19);
 }
 
 std::string table_of(const Console& console, const Slots& slots, const std::vector<Instant>& times, Instant after,
@@ -127,7 +97,7 @@ Outcome<int> cron(Console& console, const Common& common, const CronOptions& opt
 
   auto parsed = calendar::Cron::parse(options.expression.front());
   if (!parsed) {
-    json::object more = to_json(parsed.error());
+    json::object more = calendar::to_json(parsed.error());
     more.erase("message");
     return give_up(Exit::failed, "cron_invalid", calendar::to_text(parsed.error()), std::move(more));
   }
@@ -145,32 +115,15 @@ Outcome<int> cron(Console& console, const Common& common, const CronOptions& opt
   }
 
   const Slots slots(std::move(*parsed), *zone, *after);
-  std::vector<Instant> times;
-  for (std::optional<Instant> time = after;
-       static_cast<std::int64_t>(times.size()) < options.count && (time = slots.next(*time));)
-    times.push_back(*time);
+  const std::vector<Instant> times = calendar::next_slots(slots, *after, options.count);
   const Language in = language(options);
-  const std::string description = calendar::describe(slots.cron(), in);
-
   if (common.json) {
-    json::array next;
-    for (const Instant time : times)
-      next.push_back(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count());
-    json::object answer{{"cron", slots.cron().text()},
-                        {"tz", slots.zone().name()},
-                        {"description", description},
-                        {"next", std::move(next)}};
-    if (!slots.cron().warnings().empty()) {
-      json::array warnings;
-      for (const calendar::Problem& warning : slots.cron().warnings()) warnings.push_back(to_json(warning));
-      answer["warnings"] = std::move(warnings);
-    }
-    console.line(pawl::to_text(Json(std::move(answer))));
+    console.line(pawl::to_text(calendar::explain(slots, times, in)));
     return Exit::fine;
   }
   for (const calendar::Problem& warning : slots.cron().warnings())
     console.complain("pawl: warning: " + calendar::to_text(warning));
-  console.line(description);
+  console.line(calendar::describe(slots.cron(), in));
   const Labels& say = in == Language::korean ? korean : english;
   if (!times.empty())
     console.print("\n" + table_of(console, slots, times, *after, in));

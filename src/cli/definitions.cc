@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/server.h"
 #include "cli/text.h"
+#include "zones/zones.h"
 
 namespace pawl::cli {
 namespace {
@@ -153,7 +154,7 @@ std::string input_words(const Input& input) {
 Definition read_definition(const std::string& file) {
   auto text = read_text(file);
   if (!text) return {file, "", unreadable(text.error())};
-  auto parsed = definition::parse(*text);
+  auto parsed = definition::parse(*text, {.zone_problem = zones::problem_of});
   return {file, std::move(*text), std::move(parsed)};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -94,6 +95,24 @@ struct ActOptions {
   bool with_current = false, force = false;  // resume
   bool plain = false;  // for a run in this process, with its rules
   TaskRules rules;
+};
+
+// What is said of a schedule, or asked of it.
+struct ScheduleOptions {
+  std::string id;  // or WORKFLOW/NAME
+  std::string workflow, name;  // add; list: the workflow alone, or empty
+  std::map<std::string, std::string> fields;  // by member of the API, as given
+  std::optional<std::int64_t> max_catch_up;
+  std::vector<std::string> inputs;  // k=v
+  bool disabled = false, no_start = false, no_end = false, no_late_after = false;
+  std::string after;  // next: T; empty: now
+  std::int64_t count = 10;
+  std::string since, until;  // ledger: T; empty: any
+  std::int64_t shown = 50;  // ledger: so many entries
+  std::string from, to;  // backfill: T
+  std::int64_t at_once = 1;  // backfill: open runs
+  bool dry_run = false, wait = false;
+  std::string cancel;  // backfills: the one to cancel
 };
 
 // --data, else PAWL_DATA, else below XDG_DATA_HOME or HOME; empty if none of these is known.

@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <thread>
 
 #include "base/utf8.h"
 #include "cli/commands.h"
+#include "cli/pace.h"
 #include "cli/render.h"
 #include "cli/server.h"
 #include "cli/steps.h"
@@ -16,39 +15,8 @@ namespace pawl::cli {
 namespace {
 
 constexpr std::size_t page_limit = 200;
-constexpr auto first_pause = std::chrono::milliseconds(50);
-constexpr auto longest_pause = std::chrono::milliseconds(500);
-
-// Asks often while something happens, and less and less while nothing does.
-class Pace {
- public:
-  void rest(bool something_happened) {
-    pause_ = something_happened ? first_pause : std::min(pause_ * 3 / 2, longest_pause);
-    std::this_thread::sleep_for(pause_);
-  }
-
- private:
-  std::chrono::milliseconds pause_ = first_pause;
-};
 
 void print_json(Console& console, const Json& value) { console.line(to_text(value)); }
-
-// All items of a list, at most `most`; `next_cursor` is that of the last page.
-Outcome<json::object> pages(Server& server, const std::string& path, std::string query, std::int64_t most) {
-  json::array items;
-  Json cursor = nullptr;
-  do {
-    const auto left = std::min<std::int64_t>(most - static_cast<std::int64_t>(items.size()), page_limit);
-    std::string target = fmt::format("{}?limit={}{}", path, left, query);
-    if (cursor.is_string()) target += "&cursor=" + encoded(as_view(cursor));
-    auto page = server.get(target);
-    if (!page) return std::unexpected(page.error());
-    for (const Json& item : elements(*page, "items")) items.push_back(item);
-    const Json* const next = find(*page, "next_cursor");
-    cursor = next ? *next : Json(nullptr);
-  } while (cursor.is_string() && static_cast<std::int64_t>(items.size()) < most);
-  return json::object{{"items", std::move(items)}, {"next_cursor", std::move(cursor)}};
-}
 
 // Of a job with many tasks the run shows the first; the others are added here.
 Outcome<void> add_other_tasks(Server& server, Json& run) {
@@ -184,28 +152,76 @@ Outcome<Json> inputs_for(Server& server, const StartOptions& options) {
   return Json(std::move(chosen));
 }
 
+// The file that a workflow comes from, and what is wrong with that.
+Cell file_cell(const Json& workflow) {
+  const std::string file = words(workflow, "file");
+  if (const std::string error = words(workflow, "file_error"); !error.empty())
+    return {file + ": " + error, Colour::red};
+  const Json* const gone = find(workflow, "file_gone");
+  if (gone && gone->is_bool() && gone->get_bool()) return {file + " is gone", Colour::yellow};
+  return {file};
+}
+
+// Columns at the end that no row fills.
+void drop_empty_columns(std::vector<std::vector<Cell>>& rows) {
+  const auto is_empty = [](const std::vector<Cell>& row) { return row.back().text.empty(); };
+  while (rows.size() > 1 && std::all_of(rows.begin() + 1, rows.end(), is_empty))
+    for (auto& row : rows) row.pop_back();
+}
+
 }  // namespace
 
 Outcome<int> list(Console& console, const Common& common) {
   auto server = Server::open(common);
   if (!server) return std::unexpected(server.error());
-  auto page = pages(*server, "workflows", "", INT64_MAX);
+  auto page = server->list("workflows", "", INT64_MAX);
   if (!page) return std::unexpected(page.error());
   if (common.json) {
     print_json(console, Json(std::move(*page)));
     return Exit::fine;
   }
-  std::vector<std::vector<Cell>> rows{{{"NAME"}, {"VERSION"}, {"ENABLED"}, {"UPDATED"}}};
+  std::vector<std::vector<Cell>> rows{{{"NAME"}, {"VERSION"}, {"ENABLED"}, {"UPDATED"}, {"NEXT"}, {"FILE"}}};
   for (const Json& row : (*page)["items"].get_array()) {
     const Json* const enabled = find(row, "enabled");
     const bool on = enabled && enabled->is_bool() && enabled->get_bool();
-    const auto updated = instant(row, "updated_at");
+    const auto updated = instant(row, "updated_at"), next = instant(row, "next_fire_at");
     rows.push_back({{words(row, "name")},
                     {std::to_string(find_int(row, "version").value_or(0))},
                     {on ? "yes" : "no", on ? Colour::none : Colour::yellow},
-                    {updated ? local_time(*updated) : ""}});
+                    {updated ? local_time(*updated) : ""},
+                    {next ? local_time(*next) : ""},
+                    file_cell(row)});
   }
+  drop_empty_columns(rows);
   console.print(rows.size() > 1 ? table(console, rows) : "no workflows; send one with: pawl apply FILE\n");
+  return Exit::fine;
+}
+
+Outcome<int> switch_workflow(Console& console, const Common& common, const std::string& name, bool enabled) {
+  auto server = Server::open(common);
+  if (!server) return std::unexpected(server.error());
+  const auto answer = server->patch("workflows/" + encoded(name), json::object{{"enabled", enabled}});
+  if (!answer) return std::unexpected(answer.error());
+  if (common.json) {
+    print_json(console, *answer);
+    return Exit::fine;
+  }
+  const auto next = instant(*answer, "next_fire_at");
+  console.line(fmt::format("{} is {}{}", words(*answer, "name"), enabled ? "enabled" : "disabled",
+                           next ? "; its schedules fire next at " + local_time(*next) : ""));
+  if (!enabled) console.line("no run of it starts; those that are open go on");
+  return Exit::fine;
+}
+
+Outcome<int> delete_workflow(Console& console, const Common& common, const std::string& name) {
+  auto server = Server::open(common);
+  if (!server) return std::unexpected(server.error());
+  const auto answer = server->remove("workflows/" + encoded(name));
+  if (!answer) return std::unexpected(answer.error());
+  if (common.json)
+    print_json(console, *answer);
+  else
+    console.line(fmt::format("{} is deleted, with its schedules; its runs stay", printable(name)));
   return Exit::fine;
 }
 
@@ -254,7 +270,7 @@ Outcome<int> runs(Console& console, const Common& common, const RunsOptions& opt
     query += fmt::format("&{}={}", std::string_view(member.key()), encoded(as_view(member.value())));
   auto server = Server::open(common);
   if (!server) return std::unexpected(server.error());
-  auto page = pages(*server, "runs", query, options.limit);
+  auto page = server->list("runs", query, options.limit);
   if (!page) return std::unexpected(page.error());
   const auto& items = (*page)["items"].get_array();
   // No runs of a workflow that is not there is another thing than no runs.

@@ -60,6 +60,17 @@ void add_cause(std::vector<std::string>& lines, const Json& cause) {
   }
 }
 
+// The schedule and the slot of it that a run was started for.
+std::string schedule_of(const Json& run) {
+  const Json* const schedule = find(run, "schedule");
+  if (!schedule || !schedule->is_object()) return "";
+  const auto slot = instant(*schedule, "slot");
+  std::string text =
+      fmt::format("{}/{}, slot {}", words(run, "workflow"), words(*schedule, "name"), slot ? local_time(*slot) : "");
+  if (const auto backfill = words(*schedule, "backfill"); !backfill.empty()) text += ", of backfill " + backfill;
+  return text;
+}
+
 std::string asked_by(const Json& who) {
   std::string text = words(who, "trigger");
   if (const auto user = words(who, "user"); !user.empty()) text += " by " + user;
@@ -206,6 +217,7 @@ std::string run_page(const Console& console, const Json& run, Instant now) {
   field("id", words(run, "id"));
   field("trace", words(run, "trace_id"));
   field("asked", asked_by(run));
+  field("schedule", schedule_of(run));
   field("created", time("created_at"));
   field("started", time("started_at"));
   field("finished", time("finished_at"));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <fstream>
@@ -9,6 +10,7 @@
 
 #include "base/id.h"
 #include "cli/cli.h"
+#include "cli/render.h"
 #include "net/url.h"
 
 namespace pawl::cli {
@@ -18,6 +20,7 @@ constexpr const char* default_server = "http://127.0.0.1:7295";
 constexpr auto patience = std::chrono::seconds(30);
 constexpr auto pause_between = std::chrono::milliseconds(200);
 constexpr std::size_t longest_token = 4'096;
+constexpr std::int64_t page_limit = 200;
 
 struct Token {
   std::string value;
@@ -123,6 +126,7 @@ Outcome<Json> Server::send(HttpRequest request) {
       trouble.message += token_.empty() ? "; " + no_token_ : std::string("; the token sent is none of this server's");
     return std::unexpected(std::move(trouble));
   }
+  if (answer->status == 204) return Json(json::object());
   auto body = parse_json(answer->body);
   if (!body)
     return give_up(Exit::unreachable_server, "no_pawl_server",
@@ -151,6 +155,29 @@ Outcome<Json> Server::post(const std::string& path, const Json& body,
 
 Outcome<Json> Server::put(const std::string& path, std::string text, const std::string& content_type) {
   return send({.method = "PUT", .target = path, .headers = {{"Content-Type", content_type}}, .body = std::move(text)});
+}
+
+Outcome<Json> Server::patch(const std::string& path, const Json& body) {
+  return send(
+      {.method = "PATCH", .target = path, .headers = {{"Content-Type", "application/json"}}, .body = to_text(body)});
+}
+
+Outcome<Json> Server::remove(const std::string& path) { return send({.method = "DELETE", .target = path}); }
+
+Outcome<json::object> Server::list(const std::string& path, const std::string& query, std::int64_t most) {
+  json::array items;
+  Json cursor = nullptr;
+  do {
+    const auto left = std::min(most - static_cast<std::int64_t>(items.size()), page_limit);
+    std::string target = fmt::format("{}?limit={}{}", path, left, query);
+    if (cursor.is_string()) target += "&cursor=" + encoded(as_view(cursor));
+    const auto page = get(target);
+    if (!page) return std::unexpected(page.error());
+    for (const Json& item : elements(*page, "items")) items.push_back(item);
+    const Json* const next = find(*page, "next_cursor");
+    cursor = next ? *next : Json(nullptr);
+  } while (cursor.is_string() && static_cast<std::int64_t>(items.size()) < most);
+  return json::object{{"items", std::move(items)}, {"next_cursor", std::move(cursor)}};
 }
 
 Outcome<Json> Server::run(const std::string& name) {

@@ -30,6 +30,12 @@ class Server {
   Outcome<Json> post(const std::string& path, const Json& body,
                      const std::vector<std::pair<std::string, std::string>>& headers = {});
   Outcome<Json> put(const std::string& path, std::string text, const std::string& content_type);
+  Outcome<Json> patch(const std::string& path, const Json& body);
+  Outcome<Json> remove(const std::string& path);  // what has no answer answers with an empty object
+
+  // All items of a list, page by page, at most `most`; `next_cursor` is that of the last page. `query` is empty or begins
+  // with an ampersand.
+  Outcome<json::object> list(const std::string& path, const std::string& query, std::int64_t most);
 
   // As get(), but goes on asking for half a minute while the server is away, as when it is started anew.
   Outcome<Json> get_patiently(const std::string& path);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/utf8.h"
 
@@ -80,6 +81,8 @@ constexpr auto marks = std::to_array<MarkRow>({
     {"interrupted", "↯", "!", Colour::red},
     {"cancelled", "⊘", "/", Colour::yellow},
     {"skipped", "↷", "-", Colour::dim},
+    {"fired", "✓", "+", Colour::green},
+    {"misfired", "✗", "x", Colour::yellow},
 });
 
 }  // namespace
@@ -177,6 +180,16 @@ std::string local_due(Instant due, Instant now) {
 }
 
 Instant wall_clock() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+
+std::optional<Instant> parse_instant(std::string_view text) {
+  constexpr std::int64_t most = 1'000'000'000'000;
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc{} && end == text.data() + text.size())
+    return seconds >= -most && seconds <= most ? std::optional(Instant{std::chrono::seconds(seconds)}) : std::nullopt;
+  const auto instant = parse_rfc3339(text);
+  return instant ? std::optional(*instant) : std::nullopt;
+}
 
 std::string shell_word(std::string_view text) {
   constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,";

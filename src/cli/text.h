@@ -1,6 +1,7 @@
 // Text for terminals: widths, cutting, escaping, times and tables.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ std::string local_time(Instant instant);
 std::string local_clock(Instant instant);
 std::string local_due(Instant due, Instant now);  // the clock alone if it is less than half a day away
 Instant wall_clock();
+// T on the command line: Unix seconds or RFC 3339.
+std::optional<Instant> parse_instant(std::string_view text);
 
 // In single quotes if a shell would not take it as one plain word.
 std::string shell_word(std::string_view text);
