@@ -20,6 +20,7 @@
 #include "runner/http/http_runner.h"
 #include "runner/process/process_runner.h"
 #include "store/sqlite/sqlite_store.h"
+#include "zones/zones.h"
 
 namespace pawl::app {
 namespace {
@@ -226,6 +227,12 @@ class OpenHost final : public Host {
       driver_options.core.takes_up = std::move(*takes_up);
     }
     driver_options.core.sweeps_once = !options_.for_others;
+    driver_options.core.fires = options_.for_others;
+    if (auto zone = zones::local_name())
+      driver_options.core.timezone = std::move(*zone);
+    else
+      log::warning("the machine's time zone is none that is known: schedules without one of their own are in UTC",
+                   {{"why", zone.error().message}});
     run_files_ = std::make_unique<RunFiles>(*logs_, *process_);
     driver_ = driver::make_driver(std::move(driver_options), {.store = *store_,
                                                               .runner = *runners_,

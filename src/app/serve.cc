@@ -25,6 +25,7 @@
 #include "api/api.h"
 #include "app/host.h"
 #include "app/system_ports.h"
+#include "app/workflow_files.h"
 #include "base/log.h"
 #include "net/server.h"
 #include "runner/http/egress.h"
@@ -240,6 +241,11 @@ int serve_to_the_end(const cli::ServeOptions& options) {
     server->stop(Duration{});
     return complain(running.error());
   }
+  const auto folder = watch_workflow_files(options.workflows, driver, (*host)->store());
+  if (const auto watched = folder->start(); !watched) {
+    server->stop(Duration{});
+    return complain(watched.error());
+  }
   started = true;
   const std::string shown = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
   fmt::print("pawl {} ready on http://{}:{} (data in {})\n", PAWL_VERSION, shown, server->port(), options.data);
@@ -248,6 +254,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   int signal_number = 0;
   while (sigwait(&signals, &signal_number) != 0) {
   }
+  folder->stop();
   if (!store_failed) log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
   if (store_failed) {
     (*host)->stop_now();
