@@ -15,7 +15,9 @@ using namespace std::chrono_literals;
 // How long a run stays away after its second, third … crash in a row.
 constexpr auto absences = std::to_array<Duration>({1s, 10s, 60s});
 
-bool is_normal(const engine::RunState& state, int job) { return state.job_plan(job).job->role == Role::normal; }
+bool is_normal(const engine::RunState& state, int job) {
+  return engine::makes_verdict(state, state.job_plan(job).job->role);
+}
 
 // The shortest and the longest time between the n-th failed try and the next one.
 std::pair<Duration, Duration> delays(const Retry& retry, int failed) {

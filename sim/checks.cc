@@ -46,7 +46,10 @@ Checks::Checks(std::shared_ptr<store::MemoryDisk> disk)
       ledger_([this](const std::string& workflow, int version) { return plans_.get(*reader_, workflow, version); },
               [this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); }),
       requests_([this](std::string_view promise, RunId run, const std::string& what) { violation(promise, run, what); },
-                [this](RunId run) { return is_gone(run); }) {
+                [this](RunId run) { return is_gone(run); }),
+      slots_([this](std::string_view promise, const std::string& what) {
+        violations_.push_back(fmt::format("{} {}", promise, what));
+      }) {
   ledger_.look_on = [this](const engine::RunState& state, const Change& change) {
     requests_.read(state.run.id, change);
     if (const auto* ended = std::get_if<TryEnded>(&change)) look_at_result(state, *ended);
@@ -119,12 +122,13 @@ void Checks::commit_refused(const Error& error) {
   violations_.push_back("store: it refuses what was decided: " + error.message);
 }
 
-void Checks::quiet(std::size_t counted) {
+void Checks::quiet(std::size_t counted, Instant now) {
   const std::size_t running = ledger_.tries_in_flight();
   if (counted != running)
     violations_.push_back(
         fmt::format("limit: the server counts {} tries in flight, and there are {}", counted, running));
   ledger_.look_at_groups();
+  slots_.quiet(now);
 }
 
 void Checks::started(const StartTask& command, int beside, int slots) {
@@ -232,6 +236,7 @@ void Checks::committed(std::span<const Changeset> changes) {
     if (one.gone) look_at_end(*one.gone);
     if (one.version) marks_[{one.version->workflow, one.version->version}] = mark_of(one.version->text);
     ledger_.read(one);
+    slots_.read(one);
     if (!one.record) continue;
     if (const auto page = ledger_.find(one.record->run))
       for (const Account::Owed& owed : page->account.take_owed())
@@ -277,6 +282,7 @@ void Checks::crashed() {
 }
 
 void Checks::at_rest() {
+  slots_.at_rest();
   for (const auto& [id, run] : disk_->runs()) {
     if (!is_final(run.status))
       violation("P5", id,

@@ -16,6 +16,7 @@
 #include "model/event.h"
 #include "sim/ledger.h"
 #include "sim/requests.h"
+#include "sim/slot_book.h"
 #include "store/memory/memory_store.h"
 
 namespace pawl::sim {
@@ -38,14 +39,15 @@ class Checks {
   // The result of a try is handed in, perhaps not for the first time.
   void handed_in(const TaskFinished& result);
   Requests& requests() { return requests_; }
+  const SlotBook& slots() const { return slots_; }
   // A commit was applied.
   void committed(std::span<const Changeset> changes);
   // … and what it justifies has left.
   void acted();
   // The store has refused what was decided, and no fault was drawn.
   void commit_refused(const Error& error);
-  // Nothing is under way. `counted`: tries in flight as the server has it.
-  void quiet(std::size_t counted);
+  // Nothing is under way, and nothing is left to do up to `now`. `counted`: tries in flight as the server has it.
+  void quiet(std::size_t counted, Instant now);
   // The engine's own state of a run with nothing of it undecided.
   void compare(const engine::RunState& live);
   // The server died, or was asked to stop.
@@ -58,6 +60,7 @@ class Checks {
   const std::vector<std::string>& violations() const { return violations_; }
   const Ledger& ledger() const { return ledger_; }
   void watch(Watch* watch) { ledger_.watch(watch); }
+  void tell_slots(std::function<void(const std::string&)> tell) { slots_.tell = std::move(tell); }
   // Taken by retention.
   bool is_gone(RunId id) const { return gone_.contains(id); }
 
@@ -79,6 +82,7 @@ class Checks {
   driver::PlanCache plans_;
   Ledger ledger_;
   Requests requests_;
+  SlotBook slots_;
   std::map<std::pair<std::string, int>, std::string> marks_;  // texts that the tasks of a version carry
   std::map<RunId, Seen> runs_;
   std::set<RunId> answered_, gone_;

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "base/check.h"
+#include "sim/keeper.h"
 #include "sim/machine.h"
 #include "sim/person.h"
 #include "sim/rest.h"
@@ -85,6 +86,7 @@ class Cluster : public Watch {
     result_.step_of_violation = result_.violations.empty() ? 0 : events_.step();
     result_.runs = checks_->ledger().pages().size();
     result_.simulated = now_ - start;
+    result_.slots = checks_->slots().counts();
     result_.happened.happenings = {events_.happened().begin(), events_.happened().end()};
     for (Node& node : nodes_)
       if (node.machine) result_.hash = result_.hash * 31 + node.machine->hash();
@@ -466,7 +468,8 @@ class Cluster : public Watch {
       Node* const node = some_active(how);
       if (!node) continue;
       if (!bound) {
-        bound = bound_of(*node->machine, 0);
+        if (node->machine->has_work() || stop_schedules(*node->machine)) continue;
+        bound = bound_of(*node->machine, left_to_fill(*node->machine));
         limit = i + bound->steps;
       }
       if (node->machine->is_busy()) continue;

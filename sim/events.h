@@ -46,6 +46,7 @@ enum class What : std::uint8_t {
   submit,
   request,
   person,
+  schedule,  // a person does something about schedules, or enables, disables or deletes a workflow
   finish,
   time,  // passes
   due,  // … up to the next instant at which something is due

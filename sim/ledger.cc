@@ -139,7 +139,9 @@ void Ledger::look_before(Page& page, const Change& change, Instant at) {
     page.verdict = verdict->status;
   } else if (const auto* began = std::get_if<JobStarted>(&change)) {
     const Role role = state.job_plan(began->job).job->role;
-    if (role == Role::normal) return;
+    if ((role == Role::on_late) != engine::is_late(state))
+      violation("late", page, state.job_name(began->job) + " starts, and has no part in the run");
+    if (engine::makes_verdict(state, role)) return;
     if (!page.verdict) return violation("verdict", page, "what follows the verdict starts before it");
     if (role == Role::on_failure && page.verdict != RunStatus::failed)
       violation("verdict", page, "on-failure follows what is no failure");
@@ -152,7 +154,7 @@ void Ledger::look_before(Page& page, const Change& change, Instant at) {
     for (std::size_t j = 0; j < state.plan->jobs.size(); ++j) {
       const Role role = state.plan->jobs[j].job->role;
       const bool follows = role == Role::always || (role == Role::on_failure && page.verdict == RunStatus::failed);
-      if (follows && !state.stop_hard && !page.reserved_begun.contains(static_cast<int>(j)))
+      if (follows && !engine::is_late(state) && !state.stop_hard && !page.reserved_begun.contains(static_cast<int>(j)))
         violation("verdict", page, "the run ends and " + state.plan->jobs[j].job->id + " has not begun");
     }
   }
@@ -173,7 +175,7 @@ void Ledger::task_starts(Page& page, TaskRef ref) {
   if (run.status != WorkStatus::running) violation("held", page, name + " starts in a job that does not run");
   if (!state.run.group.empty() && !state.run.group_held)
     violation("group", page, name + " starts in a run without a place in its group");
-  if (job.job->role == Role::normal) {
+  if (engine::makes_verdict(state, job.job->role)) {
     if (page.stopped && !cleanup) violation("P8", page, name + " starts after a cancel");
     if (state.verdict) violation("verdict", page, name + " starts after the verdict");
   } else if (!page.verdict) {
@@ -292,7 +294,7 @@ void Ledger::compare_generations(Page& page, const Attempt& before, const Attemp
       if (change.who.trigger == Trigger::recovery) {
         may = job.resume == ResumeAt::job;
       } else {
-        fresh = job.role != Role::normal || below.contains(of) ||
+        fresh = !engine::makes_verdict(state, job.role) || below.contains(of) ||
                 (first >= 0 && change.from->job == of && change.from->task < 0);
         if (change.from && change.from->job == ref.job) fresh |= ref.task >= change.from->task;
         // A job that is skipped in between hands the new beginning on as well.
@@ -314,7 +316,9 @@ void Ledger::note_group(const Page& page) {
   const bool is_new = run.group_held && group.holders.try_emplace(run.id, run.group_limit).second;
   if (!run.group_held) group.holders.erase(run.id);
   std::erase_if(group.queue, [&](const auto& waiting) { return std::get<RunId>(waiting) == run.id; });
-  if (!run.group_held && !is_final(run.status)) group.queue.insert(place);
+  // Who stands in line behind an earlier run of its schedule has not asked yet.
+  const bool in_line = run.slot && run.slot->in_line;
+  if (!run.group_held && !in_line && !is_final(run.status)) group.queue.insert(place);
   if (!is_new) return;
   int most = 0;
   for (const auto& [id, limit] : group.holders) most = std::max(most, limit);

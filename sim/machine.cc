@@ -152,7 +152,7 @@ void Machine::look_around() {
   if (under_way_ || draining_ || !core_->recovered() || core_->has_work(now)) return;
   // What waits for room on the disk is owed too.
   if (const auto due = core_->next_due(); due && *due <= now + std::chrono::seconds(1)) return;
-  checks_->quiet(core_->tries_in_flight());
+  checks_->quiet(core_->tries_in_flight(), now);
 }
 
 void Machine::hand_in(TaskFinished result) {

@@ -66,6 +66,7 @@ struct Totals {
   std::uint64_t seeds = 0, steps = 0, crashes = 0, violations = 0;
   pawl::Duration simulated{};
   pawl::sim::Rows rows;
+  pawl::sim::SlotCounts slots;
   std::uint64_t clusters = 0;
   pawl::sim::Incidents incidents;
 };
@@ -93,6 +94,7 @@ Totals play(const Arguments& arguments) {
       totals.crashes += outcome.crashes;
       totals.simulated += outcome.simulated;
       totals.rows.add(outcome.rows);
+      totals.slots.add(outcome.slots);
       totals.clusters += outcome.nodes > 0 ? 1 : 0;
       const auto add = [&](std::uint64_t pawl::sim::Incidents::* count) {
         totals.incidents.*count += outcome.incidents.*count;
@@ -187,6 +189,9 @@ int main(int argc, char** argv) {
   fmt::print("{} seeds, {} steps, {} crashes, {} violations, {} simulated hours\n", totals.seeds, totals.steps,
              totals.crashes, totals.violations,
              std::chrono::duration_cast<std::chrono::hours>(totals.simulated).count());
+  fmt::print("{} slots, {} runs of slots, {} doubled, {} missing; {} slots were decided one by one\n",
+             totals.slots.slots, totals.slots.runs, totals.slots.doubled, totals.slots.missing,
+             totals.slots.one_by_one);
   if (totals.clusters > 0) {
     const auto& many = totals.incidents;
     fmt::print(

@@ -79,7 +79,8 @@ RunStatus end_of_run(const engine::RunState& state, Stopped stopped) {
   if (stopped == Stopped::by_person) return RunStatus::cancelled;
   if (stopped == Stopped::by_time) return RunStatus::failed;
   for (std::size_t j = 0; j < state.plan->jobs.size(); ++j)
-    if (state.plan->jobs[j].job->role == Role::normal && state.attempt.jobs[j].status == WorkStatus::failed)
+    if (engine::makes_verdict(state, state.plan->jobs[j].job->role) &&
+        state.attempt.jobs[j].status == WorkStatus::failed)
       return RunStatus::failed;
   return RunStatus::success;
 }

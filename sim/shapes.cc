@@ -13,6 +13,11 @@ constexpr auto kinds = std::to_array<std::string_view>(
      "always",   "job",      "needs",   "if",       "resume",    "matrix",     "list",        "poison",  "wait",
      "approval", "continue", "retry",   "on-crash", "task",      "retention",  "limit",       "of"});
 
+// Of those that fire often there are more. Each is one that ticks.h reads.
+constexpr auto crons = std::to_array<std::string_view>({"*/2 * * * * ?", "*/5 * * * * ?", "*/10 * * * * ?", "@every 7s",
+                                                        "@every 40s", "0 * * * * ?", "0,20,45 */2 * * * ?",
+                                                        "30 5-50/15 * * * ?", "0 0 * * * ?", "15 10 8-17 * * ?"});
+
 std::uint64_t hash_of(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
@@ -37,6 +42,7 @@ class Drawing {
       text_ += fmt::format("retention: {}\n", chance("brief", 0.6) ? fmt::format("{}s", 1 + below("seconds", 90))
                                                                    : fmt::format("{}h", 1 + below("hours", 30)));
     if (has("concurrency", 0.35)) concurrency();
+    if (has("schedule", 0.85)) schedules();
     for (const char* reserved : {"on-failure", "always"}) {
       if (!has(reserved, 0.25)) continue;
       text_ += fmt::format("{}:\n", reserved);
@@ -88,6 +94,43 @@ class Drawing {
     const char* group = chance("shared", 0.5) ? "shared" : "\"g-${{ inputs.n }}\"";
     text_ += fmt::format("concurrency: {{group: {}, limit: {}{}}}\n", group, 1 + below("limit", 2),
                          has("cancels", 0.25) ? ", on-conflict: cancel-running" : "");
+  }
+
+  void schedules() {
+    std::string list;
+    const int count = 1 + static_cast<int>(below("schedules", 2));
+    bool tells = false;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = fmt::format("s{}", i);
+      if (i > 0 && !has("schedule", name, 1)) continue;
+      const Below inside(*this, name);
+      // Two of a workflow differ in their inputs at least.
+      list += fmt::format("    - {{id: {}, cron: '{}', inputs: {{n: {}}}", name,
+                          drawn_crons()[below("cron", drawn_crons().size())],
+                          chance("wrong", 0.03) ? "\"${{ schedule.name }}\"" : std::to_string(1 + i));
+      if (has("misfire", 0.7)) {
+        list += fmt::format(", misfire: {}", std::array{"run-once", "run-all", "skip"}[below("which misfire", 3)]);
+        list += fmt::format(", misfire-threshold: {}s", 1 + below("threshold", 30));
+        if (chance("window", 0.5)) list += fmt::format(", misfire-window: {}m", 1 + below("minutes", 90));
+      }
+      list += fmt::format(", max-catch-up: {}", 1 + below("catch up", 5));
+      if (has("overlap", 0.6))
+        list += fmt::format(", overlap: {}", std::array{"skip", "allow", "cancel-running"}[below("which overlap", 3)]);
+      if (has("jitter", 0.2)) list += fmt::format(", jitter: {}s", 1 + below("most", 90));
+      if (has("late-after", 0.3)) {
+        list += fmt::format(", late-after: {}s", 1 + below("late seconds", 60));
+        tells = true;
+      }
+      if (has("start", 0.15)) list += fmt::format(", start: '2026-11-23T00:{:02}:00Z'", below("minute", 5));
+      if (has("end", 0.1))
+        list += fmt::format(", end: '2026-11-23T0{}:{:02}:00Z'", 1 + below("hour", 9), below("minute", 60));
+      list += "}\n";
+    }
+    text_ += "on:\n  schedule:\n" + list;
+    if (!tells && !chance("nobody is late", 0.1)) return;
+    text_ += "on-late:\n";
+    const Below inside(*this, "on-late");
+    tasks(2, "    ", false);
   }
 
   struct Known {
@@ -226,6 +269,7 @@ class Drawing {
 }  // namespace
 
 std::span<const std::string_view> shape_parts() { return kinds; }
+std::span<const std::string_view> drawn_crons() { return crons; }
 
 Shape draw_shape(std::uint64_t seed, const ShapeOptions& options) { return Drawing(seed, options).draw(); }
 

@@ -14,6 +14,8 @@ namespace pawl::sim {
 
 // The kinds of parts that a workflow may do without.
 std::span<const std::string_view> shape_parts();
+// The expressions of schedules.
+std::span<const std::string_view> drawn_crons();
 
 struct ShapeOptions {
   std::string name;

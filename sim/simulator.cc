@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "sim/cluster.h"
+#include "sim/keeper.h"
 #include "sim/machine.h"
 #include "sim/person.h"
 #include "sim/rest.h"
@@ -33,7 +34,8 @@ class World : public Watch {
         machine_({.seed = events_.stream(engine_stream).next(),
                   .process_slots = swarm_.process_slots,
                   .http_slots = swarm_.http_slots}),
-        person_(machine_, details_) {
+        person_(machine_, details_),
+        keeper_(machine_, details_) {
     machine_.dies = [this](Machine::Point point) {
       if (point == Machine::Point::acted) return false;
       const bool before = point == Machine::Point::before_commit;
@@ -62,6 +64,8 @@ class World : public Watch {
     };
     machine_.tell = [this](const std::string& line) { tell(line); };
     machine_.checks().watch(this);
+    if (options_.story)
+      machine_.checks().tell_slots([this](const std::string& line) { tell("  committed: schedule " + line); });
   }
 
   Outcome play() {
@@ -78,6 +82,7 @@ class World : public Watch {
     result_.crashes = machine_.crashes();
     result_.simulated = machine_.now - start - machine_.downtime();
     result_.hash = machine_.hash();
+    result_.slots = machine_.checks().slots().counts();
     result_.happened.happenings = {events_.happened().begin(), events_.happened().end()};
     for (const std::string& what : result_.violations) tell("BROKEN: " + what);
     for (std::string& line : result_.story) line = with_names(std::move(line), machine_.ledger());
@@ -152,6 +157,11 @@ class World : public Watch {
       details_ = *how;
       person_.act();
     }
+    if (auto how = happens(What::schedule)) {
+      details_ = *how;
+      const std::string again = keeper_.act();
+      if (!again.empty()) submit(again.back() - '0', *how);
+    }
     if (auto how = happens(What::submit)) submit(static_cast<int>(how->below(3)), *how);
     if (auto how = late_.empty() ? std::nullopt : happens(What::late)) {
       tell("a result comes once more, late");
@@ -183,7 +193,7 @@ class World : public Watch {
     } else if (what == What::finish) {
       finish_one(how, false);
     } else if (what == What::time) {
-      machine_.now += std::chrono::milliseconds(how.below(5'000));
+      machine_.now += std::chrono::milliseconds(how.below(8'000));
     } else if (const auto due = machine_.core().next_due()) {
       machine_.now = std::max(machine_.now, *due);
     }
@@ -262,6 +272,21 @@ class World : public Watch {
 
   // --- the end -------------------------------------------------------------------------------------------------------
 
+  // What is due is done, and then schedules are disabled: they would never come to an end.
+  void let_schedules_end() {
+    constexpr int most = 5'000;
+    for (int i = 0; violations().empty(); ++i) {
+      if (i > most) return machine_.checks().broken("P5: schedules go on, and cannot be disabled");
+      events_.begin_step(events_.step() + 1);
+      ++result_.steps;
+      if (!machine_.has_work()) {
+        if (!stop_schedules(machine_)) return;
+        if (!machine_.has_work()) machine_.now += std::chrono::milliseconds(250);  // it waits for room on the disk
+      }
+      turn(64, false);
+    }
+  }
+
   void come_to_rest() {
     SplitMix how = events_.stream(rest_stream);
     tell("from here on nothing goes wrong any more");
@@ -270,7 +295,8 @@ class World : public Watch {
     stuck_.clear();
     if (swarm_.heals_by_restart || machine_.draining()) crash("for the last time", how);
     details_ = how;
-    const Bound bound = bound_of(machine_, requests_);
+    let_schedules_end();
+    const Bound bound = bound_of(machine_, requests_ + left_to_fill(machine_));
     for (std::uint64_t i = 0; violations().empty(); ++i) {
       const bool busy = machine_.is_busy();
       const auto due = machine_.core().next_due();
@@ -308,6 +334,7 @@ class World : public Watch {
   Outcome result_;
   Machine machine_;
   Person person_;
+  Keeper keeper_;
   std::vector<TaskFinished> late_;  // results that came already
   std::map<Key, Instant> began_;
   std::set<Key> stuck_;

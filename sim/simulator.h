@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "sim/events.h"
 #include "sim/rows.h"
+#include "sim/slot_book.h"
 
 namespace pawl::sim {
 
@@ -43,6 +44,7 @@ struct Outcome {
   std::vector<std::string> story;
   std::uint64_t hash = 0;  // of everything that was committed, in order
   Rows rows;
+  SlotCounts slots;
   Kept happened;  // all of it: playing with just this is playing the same
 };
 

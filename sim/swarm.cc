@@ -39,11 +39,12 @@ Swarm::Swarm(SplitMix random) {
   draw(What::delay, 0.03);
   draw(What::person, 0.25);
   draw(What::submit, 0.03);
+  draw(What::schedule, 0.12);
   rates[static_cast<std::size_t>(What::clear)] = random.chance(0.8) ? 0.02 + 0.3 * random.fraction() : 0;
 
   const double busy = 0.5 + random.fraction();  // how much is asked, and how much time passes
   const double slow = 0.3 + random.fraction();
-  load = {0.08 * busy, 0.37, 0.1 * slow, 0.05 * slow, 0};
+  load = {0.08 * busy, 0.37, 0.12 * slow, 0.1 * slow, 0};
   for (std::size_t i = 0; i + 1 < load.size(); ++i) load.back() += load[i];
   load.back() += 0.4;
   if (is_plain)
@@ -58,7 +59,7 @@ Swarm::Swarm(SplitMix random) {
 void Swarm::no_more_faults() {
   for (std::size_t i = 0; i < what_count; ++i)
     if (is_fault(static_cast<What>(i))) rates[i] = 0;
-  rates[static_cast<std::size_t>(What::submit)] = rates[static_cast<std::size_t>(What::person)] = 0;
+  for (const What asked : {What::submit, What::person, What::schedule}) rates[static_cast<std::size_t>(asked)] = 0;
 }
 
 }  // namespace pawl::sim

@@ -37,6 +37,7 @@ struct Teller {
   std::string operator()(const VerdictReached& c) const {
     return fmt::format("its verdict is {}", to_string(c.status));
   }
+  std::string operator()(const LineLeft&) const { return "it need not wait for earlier runs of its schedule any more"; }
   std::string operator()(const GroupTaken&) const { return fmt::format("it takes a place in '{}'", state.run.group); }
   std::string operator()(const JobStarted& c) const { return state.job_name(c.job) + " begins"; }
   std::string operator()(const JobExpanded& c) const {
