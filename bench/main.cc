@@ -17,14 +17,12 @@ using namespace pawl::bench;
 
 struct Workload {
   const char* name;
-  void (*run)();  // null: not measured
-  const char* why_not = "";
+  void (*run)();
 };
 
 constexpr Workload workloads[] = {
-    {"W1", many_at_once}, {"W2", one_at_a_time}, {"W3", restart},
-    {"W4", idle},         {"W5", http_steps},    {"fire", nullptr, "there are no schedules yet"},
-    {"grow", growth},
+    {"W1", many_at_once}, {"W2", one_at_a_time}, {"W3", restart},  {"W4", idle},
+    {"W5", http_steps},   {"fire", fire},        {"grow", growth},
 };
 
 int usage() {
@@ -41,6 +39,7 @@ int main(int argc, char** argv) {
   if (!words.empty() && words[0] == "echo")
     return words.size() == 2 ? serve_echo(std::atoi(words[1].c_str())) : usage();
   if (!words.empty() && words[0] == "restart-child") return restart_child({words.begin() + 1, words.end()});
+  if (!words.empty() && words[0] == "fire-child") return fire_child({words.begin() + 1, words.end()});
   std::string store = "sqlite";
   for (std::size_t i = 0; i < words.size(); ++i) {
     const auto* known = std::ranges::find_if(workloads, [&](const Workload& w) { return words[i] == w.name; });
@@ -57,8 +56,6 @@ int main(int argc, char** argv) {
     if (!all && std::ranges::find(chosen, workload.name) == chosen.end()) continue;
     if (store == "postgres")
       print_not_measured(workload.name, store, "there is no PostgreSQL store yet");
-    else if (workload.run == nullptr)
-      print_not_measured(workload.name, store, workload.why_not);
     else
       workload.run();
   }

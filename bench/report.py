@@ -1,7 +1,8 @@
 """Draws what was measured: JSON lines of pawl_bench and of bench/peers/run.py to SVG, and to tables in Markdown on
 standard output, for docs/performance.md.
 
-    report.py [--out FOLDER] [FILE…]        `./dev bench report`; FILEs: build/bench/results.jsonl, side-by-side.jsonl
+    report.py [--out FOLDER] [FILE…]        `./dev bench report`; FILEs: results, side-by-side and firing.jsonl of
+                                            build/bench
 
 Lines with `engine` were measured side by side; the median of their rounds counts. Of all others the last one counts.
 """
@@ -16,7 +17,7 @@ import sys
 import xml.sax.saxutils
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FILES = [ROOT / "build/bench/results.jsonl", ROOT / "build/bench/side-by-side.jsonl"]
+FILES = [ROOT / "build/bench" / name for name in ("results.jsonl", "side-by-side.jsonl", "firing.jsonl")]
 OUT = ROOT / "docs/performance"
 
 
@@ -53,6 +54,16 @@ def restart(state):
             Panel("Steps that were done twice", "steps", "run_twice", (("what", "all"), ("state", state)))]
 
 
+def firing():
+    panels = [Panel("Fires a second, all due at once", "fires/s", where=(("what", "burst"),), more_is_better=True)]
+    for what, title in (("at_200", "200 in each second, at its beginning"),
+                        ("at_200_spread", "200 in each second, spread over it"),
+                        ("at_5000", "5,000 in each second, at its beginning")):
+        panels += [Panel(f"Late by, {title}: median", "ms", where=(("what", what),)),
+                   Panel(f"Late by, {title}: 99th percentile", "ms", "p99_ms", (("what", what),))]
+    return panels
+
+
 # file: (workload, title, panels)
 BARS = {
     "w1": ("W1", "W1: runs of ten durable steps, many at once", [STEPS, CPU]),
@@ -66,6 +77,7 @@ BARS = {
             Panel("Resident memory", "MiB", where=(("what", "rss"),)),
             Panel("CPU time, of one core", "%", where=(("what", "idle_cpu"),))]),
     "w5": ("W5", "W5: each step an HTTP POST, many runs at once", [STEPS, CPU]),
+    "fire": ("fire", "fire: schedules whose slots are due", firing()),
 }
 # series: (title, what x is)
 SERIES = {
@@ -79,6 +91,7 @@ SERIES = {
 GROWTH_PANELS = {"steps/s": [STEPS, dataclasses.replace(CPU, title="CPU time per step")],
                  "s": [Panel("From start until all runs are taken up", "s")]}
 STORES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+QUARTZ = {"ram": "in memory", "jdbc": "JDBC", "cluster": "JDBC, clustered"}
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -131,6 +144,8 @@ def engine_name(line):
         store = line.get("store", "sqlite")
         return f"Pawl, {STORES.get(store, store)}"
     name, _, partitions = engine.partition("-")
+    if name == "quartz":
+        return f"Quartz, {QUARTZ.get(partitions, partitions)}"
     return f"{name.capitalize()}, {partitions} partitions" if partitions else name.capitalize()
 
 
@@ -393,7 +408,10 @@ def report(lines):
 
     drawings, text = {}, []
     if compared:
-        text += ["## Side by side", side_by_side_table(compared)]
+        for peer, own in (("Restate", [line for line in compared if line["workload"] != "fire"]),
+                          ("Quartz", [line for line in compared if line["workload"] == "fire"])):
+            if own:
+                text += [f"## Side by side with {peer}", side_by_side_table(own)]
         for name, (workload, title, panels) in BARS.items():
             svg = draw_bars(title, panels, [line for line in compared if line["workload"] == workload])
             if svg:

@@ -12,9 +12,11 @@ void one_at_a_time();  // W2
 void restart();        // W3
 void idle();           // W4
 void http_steps();     // W5
+void fire();           // fire
 void growth();         // grow
 
-// What restart() runs in processes of their own. Returns the exit code.
+// What restart() and fire() run in processes of their own. Return the exit code.
 int restart_child(const std::vector<std::string>& arguments);
+int fire_child(const std::vector<std::string>& arguments);
 
 }  // namespace pawl::bench

@@ -16,7 +16,15 @@ namespace pawl::bench {
 Result<void> CountingStore::commit(std::span<const Changeset> changes) {
   commits_.fetch_add(1, std::memory_order_relaxed);
   changesets_.fetch_add(changes.size(), std::memory_order_relaxed);
-  return inner_->commit(changes);
+  auto done = inner_->commit(changes);
+  if (done && on_durable) on_durable(changes);
+  return done;
+}
+
+void InstantRunner::stop(StopTask command) {
+  Outcome outcome;
+  outcome.end = Outcome::End::stopped;
+  results_->finished({command.run, command.ref, command.try_number, std::move(outcome)});
 }
 
 Outcome success(std::size_t output_bytes) {
@@ -43,7 +51,10 @@ class World::Runners final : public runner::Runner {
       instant_.start(std::move(command));
   }
   void stop(StopTask command) override {
-    if (http_) http_->stop(command);
+    if (http_)
+      http_->stop(command);
+    else
+      instant_.stop(command);
   }
 
  private:
@@ -52,7 +63,8 @@ class World::Runners final : public runner::Runner {
 };
 
 World::World(WorldOptions options)
-    : store_(need(store::open_sqlite({.path = options.folder + "/pawl.db"}), "store")),
+    : waits_(options.waits),
+      store_(need(store::open_sqlite({.path = options.folder + "/pawl.db"}), "store")),
       runners_(std::make_unique<Runners>(std::move(options.outcome))),
       histories_(driver::make_histories(store_, plans_)) {
   driver::DriverOptions driver_options;
@@ -70,7 +82,7 @@ World::~World() { stop(); }
 void World::start() { need(driver_->start(), "start"); }
 
 void World::stop() {
-  driver_->stop();
+  waits_ ? driver_->stop() : driver_->stop_now();
   runners_->close();
 }
 

@@ -26,6 +26,8 @@ class CountingStore final : public store::Store {
   Result<std::unique_ptr<store::Reader>> reader() override { return inner_->reader(); }
   std::uint64_t commits() const { return commits_; }
   std::uint64_t changesets() const { return changesets_; }
+  // Told of what has become durable, before anybody else, on the thread that committed it. Set before the driver starts.
+  std::function<void(std::span<const Changeset>)> on_durable;
 
  private:
   std::unique_ptr<store::Store> inner_;
@@ -43,7 +45,8 @@ class InstantRunner final : public runner::Runner {
     if (auto outcome = outcome_(command))
       results_->finished({command.run, command.ref, command.try_number, std::move(*outcome)});
   }
-  void stop(StopTask) override {}
+  // Of a try that would never end.
+  void stop(StopTask command) override;
 
  private:
   MakeOutcome outcome_;
@@ -58,6 +61,7 @@ struct WorldOptions {
   InstantRunner::MakeOutcome outcome = [](const StartTask&) { return success(80); };
   bool http = false;  // `http` tasks by the real HTTP runner
   std::size_t batch = driver::DriverOptions{}.batch;
+  bool waits = true;  // stop() lets tries in flight end; else they are cut off
 };
 
 class World final : driver::Observer {
@@ -82,6 +86,8 @@ class World final : driver::Observer {
   std::function<void(const Run&)> on_end;
 
   CountingStore& store() { return store_; }
+  // The clock that schedules go by.
+  Instant now() { return clock_.now(); }
   driver::Histories& histories() { return *histories_; }
 
  private:
@@ -90,6 +96,7 @@ class World final : driver::Observer {
   void post_and_wait(Event event, std::string_view what);
 
   class Runners;
+  const bool waits_;
   CountingStore store_;
   app::SystemClock clock_;
   app::SystemRng rng_;

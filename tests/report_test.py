@@ -116,8 +116,27 @@ class Tables(unittest.TestCase):
         self.assertNotIn("30 steps/s", text)
 
     def test_what_was_not_measured_is_named_with_its_reason(self):
-        _, text = report.report([{"workload": "fire", "store": "sqlite", "not_measured": "there are no schedules yet"}])
-        self.assertIn("- fire on SQLite: there are no schedules yet", text)
+        why = "there is no PostgreSQL store yet"
+        _, text = report.report([line("fire", 20_000, "fires/s", what="burst"),
+                                 {"workload": "fire", "store": "postgres", "not_measured": why}])
+        self.assertIn(f"- fire on PostgreSQL: {why}", text)
+        self.assertIn("| fire (burst) | SQLite | 20,000 fires/s |", text)
+
+    def test_firing_is_set_beside_quartz_and_the_rest_beside_restate(self):
+        lines = side_by_side() + [line("fire", 20_000, "fires/s", engine="pawl", what="burst"),
+                                  line("fire", 1, "ms", engine="pawl", what="at_200_spread", p99_ms=4)]
+        for batch in (1, 100):
+            lines.append(line("fire", 10_000 * batch, "fires/s", engine="quartz-ram", what="burst", at_once=batch))
+        lines.append(line("fire", 3, "ms", engine="quartz-jdbc", what="at_200_spread", p99_ms=12, at_once=100))
+        drawings, text = report.report(lines)
+        restate, quartz = text.split("## Side by side with ")[1:]
+        self.assertNotIn("Quartz", restate)
+        self.assertNotIn("Restate", quartz.partition("![")[0])
+        fires = next(row for row in quartz.split("\n") if row.startswith("| fire: Fires"))
+        self.assertIn("| 20,000 | 1,000,000 (100 at once) |", fires)  # the better of both settings
+        late = next(row for row in quartz.split("\n") if "spread over it: 99th" in row)
+        self.assertIn("| 3× |", late)
+        self.assertIn("Quartz, JDBC, 100 at once", texts(drawings["fire.svg"]))
 
     def test_numbers_keep_what_matters(self):
         for value, text in ((0, "0"), (0.00312, "0.00312"), (2.126, "2.13"), (999.6, "1,000"), (51234, "51,230"),
