@@ -1,16 +1,12 @@
-"""Somebody sets the machine's clock, by a day, while tasks run and while the server is away.
-
-The clock is set for the server alone: libfaketime lies to it about CLOCK_REALTIME and leaves the other clocks as they are.
-"""
+"""Somebody sets the machine's clock, by a day, while tasks run and while the server is away."""
 
 import datetime
-import glob
-import pathlib
 import time
 import unittest
 
+from support.clock import ClockedServer
 from support.definitions import NEVER_POISON, http, script, workflow
-from support.pawl import Server, tasks_of, wait_until
+from support.pawl import tasks_of, wait_until
 from support.peer import Peer, after, first, hang
 
 DAY = 86400
@@ -22,31 +18,10 @@ def instant(text):
 
 class Clock(unittest.TestCase):
     def setUp(self):
-        libraries = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-        if not libraries:
-            self.skipTest("libfaketime is not installed")
         self.peer = Peer()
         self.addCleanup(self.peer.close)
-        self.server = Server()
-        self.addCleanup(self.clear_memory)
+        self.server = ClockedServer()
         self.addCleanup(self.server.close)
-        self.control = self.server.folder / "clock"
-        self.set_clock(0)
-        self.server.environment |= {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": str(self.control),
-                                    "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                                    "DONT_FAKE_MONOTONIC": "1"}
-
-    @staticmethod
-    def clear_memory():
-        """libfaketime leaves something behind of a process that was killed."""
-        for path in pathlib.Path("/dev/shm").glob("*faketime_*_[0-9]*"):
-            if not pathlib.Path(f"/proc/{path.name.rpartition('_')[2]}").exists():
-                path.unlink(missing_ok=True)
-
-    def set_clock(self, seconds):
-        fresh = self.control.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}\n")
-        fresh.replace(self.control)
 
     def log_stamp(self):
         """The date of the server's newest log line: by the machine's clock, as the server is told it."""
@@ -79,7 +54,7 @@ class Clock(unittest.TestCase):
         self.server.start()
         began = time.time()
         runs = self.in_flight()
-        self.set_clock(seconds)
+        self.server.set_clock(seconds)
         results = {name: self.server.wait_run(run) for name, run in runs.items()}
         self.assertLess(time.time() - began, 60)  # nothing waits for a day
         self.assertEqual({name: run["status"] for name, run in results.items()},
@@ -116,7 +91,7 @@ class Clock(unittest.TestCase):
         self.server.wait_run(runs[1], "waiting")
         self.peer.wait_calls("/cut")
         self.server.kill()
-        self.set_clock(-DAY)
+        self.server.set_clock(-DAY)
         self.server.start()
         self.assertIn("the machine's clock is behind what is stored: time goes on from that", self.server.log_text())
         later = self.server.start_run("wait")["id"]
@@ -127,7 +102,7 @@ class Clock(unittest.TestCase):
         self.assertEqual([run["id"] for run in self.server.get("runs")["items"]], sorted([*runs, later], reverse=True))
         # Right again: there is nothing to catch up with.
         self.server.stop()
-        self.set_clock(0)
+        self.server.set_clock(0)
         said = len(self.server.log_text())
         self.server.start()
         self.assertNotIn("clock", self.server.log_text()[said:])
@@ -139,17 +114,17 @@ class Clock(unittest.TestCase):
         run = self.server.start_run("wait")["id"]
         self.server.wait_run(run, "waiting")
         self.server.kill()
-        self.set_clock(DAY)
+        self.server.set_clock(DAY)
         self.server.start()
         self.server.wait_run(run, "success")
 
     def test_what_a_wrong_clock_wrote_years_ahead_is_not_believed(self):
-        self.set_clock(3 * 365 * DAY)
+        self.server.set_clock(3 * 365 * DAY)
         self.server.start()
         self.server.apply(workflow("wait", {"id": "t", "wait": "1s"}))
         self.server.wait_run(self.server.start_run("wait")["id"], "success")
         self.server.stop()
-        self.set_clock(0)
+        self.server.set_clock(0)
         self.server.start()
         self.assertIn("far behind what is stored", self.server.log_text())
         done = self.server.wait_run(self.server.start_run("wait")["id"], "success")

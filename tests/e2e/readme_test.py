@@ -59,7 +59,7 @@ class Tour(unittest.TestCase):
                    lambda: f"{name}, {what}: {self.status(name)}")
 
     def test_its_files_are_found_and_valid(self):
-        self.assertEqual(sorted(files()), ["hello.yaml", "release.yaml", "slow.yaml"])
+        self.assertEqual(sorted(files()), ["hello.yaml", "release.yaml", "report.yaml", "slow.yaml"])
         for name in files():
             done = cli("validate", name, cwd=self.folder)
             self.assertEqual((done.returncode, done.stderr), (0, ""), done)
@@ -114,6 +114,18 @@ class Tour(unittest.TestCase):
         self.wait_for("release#1", "approval")
         self.play(cancel)
         self.wait_for("release#1", "cancelled")
+
+    def test_every_morning(self):
+        self.server.start()
+        cron, apply, listed, ledger, disable = commands("pawl cron")
+        self.assertIn("At 08:00, Monday to Friday", self.play(cron))
+        self.play(apply)
+        said = self.play(listed)
+        self.assertIn("report/morning", said)
+        self.assertIn("report/minute", said)
+        self.play(ledger)
+        self.play(disable)
+        self.assertIn(" no ", self.play(listed))
 
 
 if __name__ == "__main__":
