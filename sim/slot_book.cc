@@ -259,7 +259,7 @@ void SlotBook::missed(const Kept& kept, const LedgerRow& row) {
   const Instant slot = row.from;
   if (row.at < slot) say("misfire", kept, to_rfc3339(slot) + " fires before its time");
   if (row.at - slot <= rule.misfire_threshold + rule.jitter) return;
-  const std::string what = fmt::format("{} fires {} late", to_rfc3339(slot), to_text(row.at - slot));
+  const std::string what = fmt::format("{} fires {} late", to_rfc3339(slot), pawl::to_text(row.at - slot));
   const std::int64_t from_here = missed_from(kept, slot, row.at);
   switch (rule.misfire) {
     case Misfire::skip: say("misfire", kept, what + ", and what is missed is to be skipped"); break;
