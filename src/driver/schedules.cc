@@ -124,14 +124,6 @@ std::optional<ScheduleId> Schedules::take_due(Instant now) {
   return id;
 }
 
-void Schedules::put_off(ScheduleId id, Instant until) {
-  if (const auto found = known_.find(id); found != known_.end()) {
-    if (found->second.timer) timers_.erase({*found->second.timer, id});
-    found->second.timer = until;
-    timers_.insert({until, id});
-  }
-}
-
 bool Schedules::wants_look(Instant now) const {
   if (!seen_) return true;
   return further_ && timers_.size() < page && *further_ - early <= now;

@@ -53,11 +53,6 @@ class Schedules {
   // Whether what comes next has to be fetched from the store.
   bool wants_look(Instant now) const;
   Result<void> look_ahead(Instant now);
-  // One that cannot be read just now is looked at again then.
-  void put_off(ScheduleId id, Instant until);
-
-  // For benchmarks and tests.
-  std::size_t in_memory() const { return known_.size(); }
 
  private:
   Known& keep(ScheduleRow row, std::shared_ptr<const calendar::Timetable> slots);
