@@ -571,6 +571,7 @@ void Core::committed(Batch batch) {
       }
     }
     schedules_.settled(item.schedules);
+    if (changes && changes->schedules && changes->schedules->dropped) schedules_.dropped(*changes->schedules->dropped);
     if (!item.busy.empty()) let_go_on(item.busy);
     if (!item.decision.wakes.empty()) waking_.push_back({item.decision.wakes, {}});
     if (observer_ && changes && item.decision.record) observer_->committed(*changes, *item.decision.record);

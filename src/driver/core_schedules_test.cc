@@ -203,6 +203,26 @@ TEST_F(CoreSchedules, ABackfillOfWhatIsDeletedEnds) {
   EXPECT_EQ(disk->backfills().begin()->second.status, BackfillStatus::cancelled);
 }
 
+TEST_F(CoreSchedules, OfADeletedWorkflowDoNotFireForItsSuccessor) {
+  submit(minutely());
+  settle(noon);
+  restart();
+  settle(noon + 1s);
+  // The schedule is read after its deletion was decided, and before that is durable.
+  Batch deletes;
+  Batch looks;
+  node->core.push(WorkflowDeleted{"w", {}});
+  node->core.decide(deletes, noon + 5s, 10);
+  node->core.decide(looks, noon + 55s, 10);
+  ASSERT_TRUE(node->commit(deletes.changes));
+  node->core.committed(std::move(deletes));
+  ASSERT_TRUE(node->commit(looks.changes));
+  node->core.committed(std::move(looks));
+  submit(minutely());
+  live(noon + 56s, noon + 62s);
+  EXPECT_EQ(told(), "12:01 fired");
+}
+
 TEST_F(CoreSchedules, OfOneWorkflowAreDecidedOneAfterTheOtherWhateverReadFails) {
   for (int good = 0; good < 12; ++good) {
     disk = store::make_memory_disk();

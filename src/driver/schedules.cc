@@ -108,6 +108,18 @@ void Schedules::settled(const std::vector<ScheduleId>& changed) {
   }
 }
 
+void Schedules::dropped(const ScheduleChanges::Dropped& dropped) {
+  std::vector<ScheduleId> gone;
+  for (auto& [id, known] : known_) {
+    if (known.row.workflow != dropped.workflow || known.row.deleted_at) continue;
+    known.row.deleted_at = dropped.at;
+    known.row.progress = {.cursor = known.row.progress.cursor};
+    set_timer(id, known, std::nullopt);
+    gone.push_back(id);
+  }
+  for (const ScheduleId id : gone) let_go(id);
+}
+
 void Schedules::forget_all() {
   known_.clear();
   timers_.clear();

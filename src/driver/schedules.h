@@ -42,6 +42,8 @@ class Schedules {
   // forget_all().
   std::vector<ScheduleId> decided(const ScheduleChanges& changes);
   void settled(const std::vector<ScheduleId>& changed);
+  // The deletion of a workflow is durable: what was read of it before that is deleted too.
+  void dropped(const ScheduleChanges::Dropped& dropped);
   // A commit has failed: what is in memory may be what never was.
   void forget_all();
 
