@@ -110,7 +110,8 @@ bool Core::has_work(Instant now) const {
 }
 
 std::optional<Instant> Core::next_beat() const {
-  if (tries_in_flight() == 0) return std::nullopt;
+  // What was cut off and is not taken up yet died before this server began: its beat would be taken for theirs.
+  if (tries_in_flight() == 0 || !recovered()) return std::nullopt;
   return last_beat_ ? *last_beat_ + heartbeat_every : Instant{};
 }
 

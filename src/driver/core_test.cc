@@ -145,6 +145,33 @@ TEST(Core, ARunThatWaitsForItsTurnGetsItAlsoAfterAFailedCommit) {
   EXPECT_EQ(disk->runs().at(*disk->open_runs().begin()).status, RunStatus::running);
 }
 
+TEST(Core, ABeatBeforeAllIsTakenUpIsNoLifeOfWhatWasCutOff) {
+  const auto disk = store::make_memory_disk();
+  constexpr std::string_view yaml = "name: w\njobs: {j: {tasks: [{id: t, run: x}]}}";
+  auto parsed = definition::parse(yaml);
+  {
+    Node node(disk);
+    node.core.push(
+        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+    for (int i = 0; i < 3; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
+    node.turn(noon);
+  }
+  {
+    // The next server, hours later, takes up one of them after the other, and dies before it has come to the last.
+    Node node(disk);
+    for (int i = 0; i < 2; ++i) {
+      Batch batch;
+      node.core.decide(batch, noon + 3h + i * 1s, 1);
+      ASSERT_TRUE(node.commit(batch.changes));
+      node.core.committed(std::move(batch));
+    }
+    ASSERT_FALSE(node.core.recovered());
+  }
+  Node node(disk);
+  node.turn(noon + 3h + 5s);
+  for (const RunId id : disk->open_runs()) EXPECT_GE(node.core.live(id)->counted_recoveries, 1);
+}
+
 TEST(Core, APersonWhoAsksForWhatCannotBeReadIsTold) {
   const auto disk = disk_with_a_waiting_run();
   Node node(disk);
