@@ -163,9 +163,12 @@ bool failure_counts(const TaskPlan& plan, const TaskRun& task) {
 namespace {
 
 // Whether a try of this job or instance was in flight, and its job wants to begin again after that. What the task
-// itself says of a crash comes first: one that must not be repeated would be by its job.
+// itself says of a crash comes first: one that must not be repeated would be by its job. What was asked to stop does not
+// begin again: nothing but its clean-up would, and what it has done would be shown as cancelled.
 bool begins_again(const RunState& state, int job) {
-  if (state.job_plan(job).job->resume != ResumeAt::job && !planted(Planted::whole_job_again)) return false;
+  const Job& its = *state.job_plan(job).job;
+  if (its.resume != ResumeAt::job && !planted(Planted::whole_job_again)) return false;
+  if (makes_verdict(state, its.role) && (state.stop_asked || state.progress[at_index(job)].stopping)) return false;
   bool cut_off = false;
   for (const std::set<TaskRef>* refs : {&state.in_flight, &state.cut_off})
     for (auto ref = refs->lower_bound({job, 0}); ref != refs->end() && ref->job == job; ++ref) {

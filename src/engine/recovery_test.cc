@@ -217,6 +217,33 @@ TEST(Recovery, AJobThatAsksForItBeginsAgainWithANewGenerationAndKey) {
   EXPECT_NE(world.newest("one").idempotency_key, key);
 }
 
+TEST(Recovery, AJobThatWasAskedToStopDoesNotBeginAgain) {
+  TestWorld world(R"(
+name: stopped
+jobs:
+  main:
+    resume: job
+    tasks:
+      - {id: one, run: "true"}
+      - {id: held, on-crash: hold, if: always(), run: "true"}
+      - {id: tidy, if: always(), run: "true"}
+)");
+  world.start();
+  world.finish("one");
+  world.crash();
+  ASSERT_EQ(world.task_is("held"), "waiting");
+  ASSERT_TRUE(world.cancel());
+  ASSERT_EQ(world.task_is("held"), "cancelled");
+  world.crash();
+  world.pass(1min);
+  EXPECT_EQ(world.task_is("one"), "skipped/done");
+  EXPECT_EQ(world.task_is("held"), "cancelled");
+  EXPECT_EQ(world.starts_of("held"), 1);
+  EXPECT_EQ(world.starts_of("tidy"), 2);
+  world.finish("tidy");
+  EXPECT_EQ(world.run().status, RunStatus::cancelled);
+}
+
 TEST(Recovery, ConditionsAreNotEvaluatedAgain) {
   TestWorld world(R"(
 name: conditions
