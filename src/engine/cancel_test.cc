@@ -131,6 +131,29 @@ TEST(Cancel, CleanUpThatTakesMoreThanFiveMinutesIsStopped) {
   EXPECT_EQ(world.run().status, RunStatus::cancelled);
 }
 
+TEST(Cancel, OfARunThatIsKilledForItsTimeIsInTheHistory) {
+  TestWorld world(R"(
+name: cancel
+timeout: 1m
+jobs:
+  main:
+    tasks:
+      - {id: one, run: "true"}
+      - {id: tidy, if: always(), run: "true"}
+)");
+  world.start();
+  world.pass(1min);
+  world.finish("one", is_stopped());
+  world.pass(5min);
+  ASSERT_EQ(world.task_is("tidy"), "running");
+  ASSERT_FALSE(world.attempt().cancel_requested);
+  ASSERT_TRUE(world.cancel());
+  EXPECT_TRUE(world.attempt().cancel_requested);
+  world.finish("tidy", is_stopped());
+  EXPECT_EQ(world.run().status, RunStatus::failed);
+  EXPECT_EQ(world.run().error->code, "timeout");
+}
+
 TEST(Cancel, AFinalRunCannotBeCancelled) {
   TestWorld world(plain);
   world.start();

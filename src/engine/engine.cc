@@ -19,7 +19,8 @@ Result<Answer> cancel(Step& step, const CancelRequested& event) {
     return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
   if (event.who.client == schedule_client && s.stop_asked)
     return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
-  if (!s.stop_hard) stop_run(step, event.who, s.stop_asked, nullptr);
+  // What a person was told is in the history, also of a run whose time is over and that is being killed for it.
+  if (!s.stop_hard || !s.attempt.cancel_requested) stop_run(step, event.who, s.stop_asked, nullptr);
   return RunAccepted{s.run.id, s.run.number, s.run.workflow, false};
 }
 
