@@ -109,10 +109,8 @@ void Checks::look_at_result(const engine::RunState& state, const TryEnded& ended
               fmt::format("{} is recorded as `{}`; told was `{}`", where, end, fmt::join(given->second, "`, `")));
 }
 
-void Checks::stopped(const StopTask& command) { owed_.erase({command.run, command.ref, command.try_number}); }
-
-void Checks::acted() {
-  for (const auto& [who, promise] : std::exchange(owed_, {})) {
+void Checks::untold(const Owed& owed) {
+  for (const auto& [who, promise] : owed) {
     const auto& [run, ref, number] = who;
     violation(promise, run, fmt::format("{} try {} was not told to stop", work_name(*ledger_.state(run), ref), number));
   }
@@ -222,7 +220,7 @@ void Checks::look_at_poison(const StartTask& command, const Ledger::Page& page, 
   if (std::exchange(seen.era, page.era) != page.era) seen.poison_starts.clear();
   const int again = 1 + page.answers + static_cast<int>(page.ever_done.size());
   const Recover& recover = page.state.plan->workflow->recover;
-  const int most = (recover.max + 1) * again;
+  const int most = (recover.max + 1) * again + page.uncounted;
   // So does an attempt that has been running for longer than the window.
   const engine::RunState& state = page.state;
   if (state.ran - state.ran_before + (state.last_at - state.running_since.value_or(state.last_at)) > recover.window)
@@ -275,7 +273,6 @@ void Checks::compare(const engine::RunState& live) {
 }
 
 void Checks::crashed() {
-  owed_.clear();
   ledger_.crashed();
   for (const RunId id : answered_)
     if (!disk_->runs().contains(id)) violation("P1", id, "was answered and did not survive a crash");

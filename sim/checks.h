@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "driver/plan_cache.h"
@@ -34,16 +35,17 @@ class Checks {
   // A try starts outside, beside so many of its kind, for which there are so many slots. Call before anything else
   // happens.
   void started(const StartTask& command, int beside, int slots);
-  // A try is told to stop.
-  void stopped(const StopTask& command);
   // The result of a try is handed in, perhaps not for the first time.
   void handed_in(const TaskFinished& result);
   Requests& requests() { return requests_; }
   const SlotBook& slots() const { return slots_; }
   // A commit was applied.
   void committed(std::span<const Changeset> changes);
-  // … and what it justifies has left.
-  void acted();
+  // Who has to be told to stop because of it, and by which promise. It is asked for after each commit …
+  using Owed = std::map<std::tuple<RunId, TaskRef, int>, std::string_view>;
+  Owed take_owed() { return std::exchange(owed_, {}); }
+  // … and once what the commit justifies has left, these have not been told.
+  void untold(const Owed& owed);
   // The store has refused what was decided, and no fault was drawn.
   void commit_refused(const Error& error);
   // Nothing is under way, and nothing is left to do up to `now`. `counted`: tries in flight as the server has it.
@@ -87,7 +89,7 @@ class Checks {
   std::map<RunId, Seen> runs_;
   std::set<RunId> answered_, gone_;
   std::map<std::tuple<RunId, int, TaskRef, int>, std::set<std::string>> results_;  // by run, attempt, task and try
-  std::map<std::tuple<RunId, TaskRef, int>, std::string_view> owed_;  // who is to be told to stop, and by which promise
+  Owed owed_;
   std::map<std::string, std::string> keys_;  // whose work a key names …
   std::map<std::string, std::string> names_;  // … and the key of that work
   std::vector<std::string> violations_;

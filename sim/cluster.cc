@@ -267,7 +267,9 @@ class Cluster : public Watch {
                        done ? "it is applied" : done.error().message));
       if (!done && done.error().name == "fenced") ++result_.incidents.refused_commits;
       look_at_commit(*one.from, one.epoch, before);
-      if (done) checks_->committed(one.changes);
+      if (!done) continue;
+      checks_->committed(one.changes);
+      checks_->take_owed();  // there is nobody any more who would tell them
     }
   }
 

@@ -95,6 +95,7 @@ void Ledger::read(const Changeset& changes) {
 void Ledger::look_before(Page& page, const Change& change, Instant at) {
   const engine::RunState& state = page.state;
   if (const auto* interrupted = std::get_if<AttemptInterrupted>(&change)) {
+    if (!interrupted->counted) ++page.uncounted;
     for (const TaskRef ref : state.in_flight) {
       const OnCrash on_crash = state.plan_of(ref).task->on_crash;
       if (on_crash == OnCrash::hold) page.must_be_released.insert(work_name(state, ref));
@@ -292,7 +293,7 @@ void Ledger::compare_generations(Page& page, const Attempt& before, const Attemp
       bool fresh = false;
       bool may = false;
       if (change.who.trigger == Trigger::recovery) {
-        may = job.resume == ResumeAt::job;
+        may = job.resume == ResumeAt::job && !(page.stopped && engine::makes_verdict(state, job.role));
       } else {
         fresh = !engine::makes_verdict(state, job.role) || below.contains(of) ||
                 (first >= 0 && change.from->job == of && change.from->task < 0);

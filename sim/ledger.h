@@ -55,6 +55,7 @@ class Ledger {
     int era = 0;  // attempts that a person asked for
     int answers = 0;  // of persons to tasks that waited for one
     int stops = 0;  // cancels
+    int uncounted = 0;  // interruptions that do not count: the server was asked to stop
     bool stopped = false, stopped_hard = false;  // by a cancel, in this era
     std::map<std::string, Instant> due;  // of open waits and approvals, as first said
     std::set<std::string> waited;  // `name#generation` of waits that have begun in this era

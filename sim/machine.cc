@@ -27,7 +27,7 @@ Machine::Machine(const Options& options)
     began({command.run, command.ref, command.try_number}, command);
   };
   runner_.inner.on_stop = [this](const StopTask& stop) {
-    checks_->stopped(stop);
+    owed_.erase({stop.run, stop.ref, stop.try_number});
     stopped_.insert({stop.run, stop.ref, stop.try_number});
   };
   boot();
@@ -67,6 +67,7 @@ void Machine::crash(std::string_view where, Duration down) {
   tell(fmt::format("the server dies {}, and is down for {}", where, to_text(down)));
   ++crashes_;
   runner_.inner.forget_all();
+  owed_.clear();
   stopped_.clear();
   touched_.clear();
   core_.reset();
@@ -86,6 +87,7 @@ void Machine::note_commit(const std::vector<Changeset>& changes) {
     if (one.record)
       for (const char c : one.record->body) hash_ = hash_ * 1'099'511'628'211ULL + static_cast<unsigned char>(c);
   checks_->committed(changes);
+  owed_ = checks_->take_owed();
 }
 
 void Machine::drop_batches(const Error& error) {
@@ -145,7 +147,7 @@ void Machine::act() {
   driver::Batch done = std::move(*under_way_);
   under_way_.reset();
   core_->committed(std::move(done));
-  checks_->acted();
+  checks_->untold(std::exchange(owed_, {}));
 }
 
 void Machine::look_around() {

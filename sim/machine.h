@@ -129,6 +129,7 @@ class Machine {
   driver::Batch next_;
   std::optional<driver::Batch> under_way_;
   bool is_durable_ = false;  // it is committed, and nothing has followed from it yet
+  Checks::Owed owed_;  // by what is durable
   std::set<Key> stopped_;
   std::set<RunId> touched_;  // since live and stored were compared
   std::set<RunId> remains_;  // to be cleared away

@@ -49,6 +49,7 @@ void show(const Options& options, const Outcome& outcome) {
   static std::atomic<int> shown{0};
   constexpr int most = 3;
   fmt::print("seed {}, step {}: {}\n", outcome.seed, outcome.step_of_violation, outcome.violations.front());
+  std::fflush(stdout);  // what follows takes its time
   if (options.kept || options.story || shown++ >= most)
     fmt::print("  play it again: ./dev sim --seeds 1 --first-seed {}{} --story\n", outcome.seed,
                nodes_word(outcome.nodes));

@@ -23,6 +23,9 @@ Kept kept_of(const std::vector<Piece>& pieces) {
   return kept;
 }
 
+// A play that never comes to an end is long, and is not made small for ever.
+constexpr std::uint64_t most_steps = 1'500'000;
+
 class Shrinking {
  public:
   Shrinking(const Options& options, const Outcome& broken, int budget)
@@ -36,14 +39,15 @@ class Shrinking {
     options_.kept = &kept;
     const Outcome outcome = simulate(options_);
     options_.kept = nullptr;
+    steps_ += outcome.steps;
     return !outcome.violations.empty() && promise_of(outcome.violations.front()) == promise_;
   }
 
   // Leaves out chunks of `some`, beside `rest`: halves first, then smaller ones, at last one by one.
   void make_small(std::vector<Piece>& some, const std::vector<Piece>& rest) {
-    for (std::size_t chunk = std::max<std::size_t>(1, some.size() / 2); !some.empty() && plays_ < budget_;) {
+    for (std::size_t chunk = std::max<std::size_t>(1, some.size() / 2); !some.empty() && has_budget();) {
       bool got_smaller = false;
-      for (std::size_t at = 0; at < some.size() && plays_ < budget_;) {
+      for (std::size_t at = 0; at < some.size() && has_budget();) {
         std::vector<Piece> fewer(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(at));
         const std::size_t end = std::min(some.size(), at + chunk);
         fewer.insert(fewer.end(), some.begin() + static_cast<std::ptrdiff_t>(end), some.end());
@@ -62,13 +66,14 @@ class Shrinking {
   }
 
   int plays() const { return plays_; }
-  bool has_budget() const { return plays_ < budget_; }
+  bool has_budget() const { return plays_ < budget_ && steps_ < most_steps; }
 
  private:
   Options options_;
   std::string promise_;
   int budget_;
   int plays_ = 0;
+  std::uint64_t steps_ = 0;
 };
 
 std::vector<Piece> join(std::initializer_list<const std::vector<Piece>*> lists) {

@@ -16,7 +16,7 @@ struct Shrunk {
   int plays = 0;
 };
 
-// `broken` is what simulate(options) has found; it has a violation. Plays at most `budget` times.
+// `broken` is what simulate(options) has found; it has a violation. Plays at most `budget` times, and a bounded number of steps.
 Shrunk shrink(const Options& options, const Outcome& broken, int budget = 3'000);
 
 // What was found, as a story to read: numbered lines, the broken promise, and the command that plays it again.

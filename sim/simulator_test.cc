@@ -22,7 +22,7 @@ TEST(Simulator, PromisesHoldOverManySeeds) {
   log::configure(log::Level::off, log::Format::text);
   std::uint64_t runs = 0;
   std::uint64_t crashes = 0;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     const Outcome outcome = simulate({.seed = seed});
     EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ": " << outcome.violations.front();
     runs += outcome.runs;
@@ -35,9 +35,13 @@ TEST(Simulator, PromisesHoldOverManySeeds) {
 
 TEST(Simulator, SeedsThatOnceBrokeAPromiseKeepIt) {
   log::configure(log::Level::off, log::Format::text);
-  // 192: a run was found by its key in the commit in which retention took it. 502: persons who always answer keep alive
-  // what kills the server. Both were faults of the simulator.
-  for (const std::uint64_t seed : {192, 502}) {
+  // 401: a schedule that was read while its workflow was being deleted fired for the next one of that name. 3850: a task
+  // that was held and then cancelled started again with its job. 7641: the heartbeat of a server that had not taken up
+  // all yet was taken for life of the others. 1167: a person's cancel of a run that was being killed was not written down.
+  // These were faults of the simulator: 20: runs of schedules killed the server faster than it came back. 192: a run was
+  // found by its key in the commit in which retention took it. 502: persons who always answer keep alive what kills the
+  // server. 1742: what waited for room on the disk was taken for nothing. 5461: a stop on request does not count.
+  for (const std::uint64_t seed : {20, 192, 401, 502, 1167, 1742, 3850, 5461, 7641}) {
     const Outcome outcome = simulate({.seed = seed});
     EXPECT_TRUE(outcome.violations.empty()) << "seed " << seed << ": " << outcome.violations.front();
   }
@@ -47,7 +51,7 @@ TEST(Simulator, TheRowsOfTheTransitionTablesArePlayed) {
   log::configure(log::Level::off, log::Format::text);
   Rows rows;
   EXPECT_EQ(rows.never().size(), Rows::all);
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) rows.add(simulate({.seed = seed}).rows);
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) rows.add(simulate({.seed = seed}).rows);
   EXPECT_TRUE(rows.missing().empty()) << rows.missing().front() << " is never played";
 }
 

@@ -23,7 +23,7 @@ import instructions  # noqa: E402
 from kill import run as harness  # noqa: E402
 
 BUILD = ROOT / "build"
-SEEDS = 300
+SEEDS = 1500
 FUZZ_SECONDS = 5  # of new inputs, for each target
 PROGRAM_TIMEOUT = 900  # seconds for one test program; a hang then counts as a failure
 
