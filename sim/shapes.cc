@@ -105,9 +105,9 @@ class Drawing {
       if (i > 0 && !has("schedule", name, 1)) continue;
       const Below inside(*this, name);
       // Two of a workflow differ in their inputs at least.
-      list += fmt::format("    - {{id: {}, cron: '{}', inputs: {{n: {}}}", name,
-                          drawn_crons()[below("cron", drawn_crons().size())],
-                          chance("wrong", 0.03) ? fmt::format("\"${{{{ schedule.name }}}}{}\"", i) : std::to_string(1 + i));
+      list += fmt::format(
+          "    - {{id: {}, cron: '{}', inputs: {{n: {}}}", name, drawn_crons()[below("cron", drawn_crons().size())],
+          chance("wrong", 0.03) ? fmt::format("\"${{{{ schedule.name }}}}{}\"", i) : std::to_string(1 + i));
       if (has("misfire", 0.7)) {
         list += fmt::format(", misfire: {}", std::array{"run-once", "run-all", "skip"}[below("which misfire", 3)]);
         list += fmt::format(", misfire-threshold: {}s", 1 + below("threshold", 30));
