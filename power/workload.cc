@@ -29,7 +29,7 @@ Run a_run(std::uint64_t seed, int number) {
   run.workflow = "power";
   run.number = number;
   run.version = 1;
-  run.trace_id = trace_id(seed, static_cast<std::uint64_t>(number));
+  run.trace_id = trace_id(Instant{}, seed, static_cast<std::uint64_t>(number));
   run.status = RunStatus::running;
   run.inputs = run.vars = run.env = json::object();
   run.created_at = beginning;

@@ -129,7 +129,7 @@ class FakeInbox final : public driver::Inbox {
     run.id = RunId{uuid_v7(noon, static_cast<std::uint64_t>(number_), 1)};
     run.workflow = event.workflow;
     run.version = row->version;
-    run.trace_id = trace_id(7, static_cast<std::uint64_t>(number_));
+    run.trace_id = trace_id(Instant{}, 7, static_cast<std::uint64_t>(number_));
     run.who = event.who;
     run.inputs = *inputs;
     run.vars = run.env = json::object();

@@ -52,7 +52,8 @@ Uuid uuid_v7(Instant now, std::uint64_t random_a, std::uint64_t random_b) {
   return uuid;
 }
 
-std::string trace_id(std::uint64_t random_a, std::uint64_t random_b) {
+std::string trace_id(Instant now, std::uint64_t random_a, std::uint64_t random_b) {
+  random_a = static_cast<std::uint64_t>(to_us(now) / 1000) << 16 | (random_a & 0xffff);
   if (random_a == 0 && random_b == 0) random_b = 1;
   std::string text;
   text.reserve(32);

@@ -40,8 +40,10 @@ using RunId = Id<struct RunTag>;
 using ScheduleId = Id<struct ScheduleTag>;
 using BackfillId = Id<struct BackfillTag>;
 
-// W3C trace id: 32 lower-case hex digits, not all zero.
-std::string trace_id(std::uint64_t random_a, std::uint64_t random_b);
+// W3C trace id: 32 lower-case hex digits, not all zero. The first 12 are the time in ms, as in a version 7 id: an index of
+// trace ids then grows at its end, where one of random ids would write a page for each new run. The last 7 bytes are
+// random, as W3C Trace Context (level 2) asks.
+std::string trace_id(Instant now, std::uint64_t random_a, std::uint64_t random_b);
 
 }  // namespace pawl
 

@@ -68,7 +68,7 @@ Result<RunAccepted> begin_run(const View& view, RunOrder order, Instant now, Spl
   auto state = std::make_unique<RunState>();
   Run& run = state->run;
   run.id = RunId{uuid_v7(now, random.next(), random.next())};
-  run.trace_id = trace_id(random.next(), random.next());
+  run.trace_id = trace_id(now, random.next(), random.next());
   run.workflow = view.workflow->name;
   run.number = view.last_number + 1;
   run.version = view.plan->version;

@@ -39,7 +39,7 @@ inline Run a_run(int n, std::string workflow = "nightly") {
   run.workflow = std::move(workflow);
   run.number = n;
   run.version = 1;
-  run.trace_id = trace_id(7, static_cast<std::uint64_t>(n));
+  run.trace_id = trace_id(Instant{}, 7, static_cast<std::uint64_t>(n));
   run.status = RunStatus::running;
   run.who = {.trigger = Trigger::api, .user = "ada", .client = "10.0.0.7", .user_agent = "curl/8", .at = day_one};
   run.created_at = day_one + std::chrono::milliseconds(n);
@@ -642,7 +642,7 @@ TYPED_TEST_P(StoreContract, FiltersCombine) {
     run.created_at = day_one + n * 10min;
     run.status = static_cast<RunStatus>(random.below(6));
     run.who.trigger = random.chance(0.3) ? Trigger::manual : Trigger::schedule;
-    run.trace_id = trace_id(1, random.below(4));
+    run.trace_id = trace_id(Instant{}, 1, random.below(4));
     all.insert(all.begin(), run);
     changes.push_back(adds(run));
   }
@@ -667,7 +667,7 @@ TYPED_TEST_P(StoreContract, FiltersCombine) {
       if (set & 4U) filter.trigger = Trigger::manual;
       if (set & 8U) filter.since = day_one + 300min;
       if (set & 16U) filter.until = day_one + 1000min;
-      if (set & 32U) filter.trace_id = trace_id(1, 2);
+      if (set & 32U) filter.trace_id = trace_id(Instant{}, 1, 2);
       EXPECT_EQ(this->listed(filter, 7), matching(filter)) << "filters " << set << ", status " << status;
       if (!(set & 2U)) break;
     }
