@@ -616,6 +616,27 @@ bool Cron::has_year(int year) const {
   return (years_[bit / 64] >> bit % 64 & 1) != 0;
 }
 
+std::optional<int> Cron::year_from(int year) const {
+  const int first = std::max(year - first_year, 0);
+  for (int word = first / 64; word < static_cast<int>(years_.size()); ++word) {
+    std::uint64_t bits = years_[static_cast<std::size_t>(word)];
+    if (word == first / 64) bits &= ~std::uint64_t{0} << first % 64;
+    if (bits != 0) return first_year + word * 64 + std::countr_zero(bits);
+  }
+  return std::nullopt;
+}
+
+std::optional<int> Cron::year_to(int year) const {
+  const int last = std::min(year, last_year) - first_year;
+  if (last < 0) return std::nullopt;
+  for (int word = last / 64; word >= 0; --word) {
+    std::uint64_t bits = years_[static_cast<std::size_t>(word)];
+    if (word == last / 64) bits &= ~std::uint64_t{0} >> (63 - last % 64);
+    if (bits != 0) return first_year + word * 64 + std::bit_width(bits) - 1;
+  }
+  return std::nullopt;
+}
+
 std::uint32_t Cron::matching_days(int year, int month) const {
   if (!has_year(year) || (months_ >> month & 1) == 0) return 0;
   const Month in = month_of(year, month);

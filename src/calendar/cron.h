@@ -106,6 +106,9 @@ class Cron {
   std::uint32_t days() const { return days_; }
   std::uint32_t weekdays() const { return weekdays_; }
   bool has_year(int year) const;
+  // The first matching year that is not before `year`, the last one not after it; nullopt: there is none.
+  std::optional<int> year_from(int year) const;
+  std::optional<int> year_to(int year) const;
   // One bit for each day of that month that matches, the first of the month at 1; 0 if year or month do not match.
   std::uint32_t matching_days(int year, int month) const;
 

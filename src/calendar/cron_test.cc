@@ -146,6 +146,17 @@ TEST(Cron, StepsBeginAtTheirFirstValue) {
   EXPECT_TRUE(cron("0 0 0 1 1 ? 2029/3").has_year(2032));
   EXPECT_FALSE(cron("0 0 0 1 1 ? 2029/3").has_year(2026));
   EXPECT_FALSE(cron("* * * * *").has_year(2200));
+  const Cron some = cron("0 0 0 1 1 ? 1970,2033,2034,2199");
+  EXPECT_EQ(some.year_from(0), 1970);
+  EXPECT_EQ(some.year_from(1971), 2033);
+  EXPECT_EQ(some.year_from(2034), 2034);
+  EXPECT_EQ(some.year_from(2035), 2199);
+  EXPECT_EQ(some.year_from(2200), std::nullopt);
+  EXPECT_EQ(some.year_to(3000), 2199);
+  EXPECT_EQ(some.year_to(2198), 2034);
+  EXPECT_EQ(some.year_to(2033), 2033);
+  EXPECT_EQ(some.year_to(2032), 1970);
+  EXPECT_EQ(some.year_to(1969), std::nullopt);
 }
 
 TEST(Cron, NicknamesAreWhatTheyStandFor) {

@@ -122,9 +122,9 @@ std::optional<local_seconds> next_match(const Cron& cron, local_seconds from) {
   while (day < 0) {
     at.month = bit_from(cron.months(), at.month + 1);
     if (at.month < 0) {
-      do {
-        if (++at.year > last_year) return std::nullopt;
-      } while (!cron.has_year(at.year));
+      const auto year = cron.year_from(at.year + 1);
+      if (!year) return std::nullopt;
+      at.year = *year;
       at.month = bit_from(cron.months(), 1);
     }
     in_month = cron.matching_days(at.year, at.month);
@@ -144,9 +144,9 @@ std::optional<local_seconds> previous_match(const Cron& cron, local_seconds to) 
   while (day < 0) {
     at.month = bit_to(cron.months(), at.month - 1);
     if (at.month < 0) {
-      do {
-        if (--at.year < first_year) return std::nullopt;
-      } while (!cron.has_year(at.year));
+      const auto year = cron.year_to(at.year - 1);
+      if (!year) return std::nullopt;
+      at.year = *year;
       at.month = bit_to(cron.months(), 12);
     }
     in_month = cron.matching_days(at.year, at.month);
@@ -192,7 +192,7 @@ bool gap_matches(const Cron& cron, const Stretch& stretch) {
 
 }  // namespace
 
-Slots::Slots(Cron cron, std::shared_ptr<const Zone> zone, Instant anchor)
+Slots::Slots(std::shared_ptr<const Cron> cron, std::shared_ptr<const Zone> zone, Instant anchor)
     : cron_(std::move(cron)), zone_(std::move(zone)), anchor_(std::chrono::floor<seconds>(anchor)) {
   check(zone_ != nullptr);
 }
@@ -201,41 +201,41 @@ Slots Slots::counted_from(Instant anchor) const { return {cron_, zone_, anchor};
 
 std::optional<Instant> Slots::next(Instant after) const {
   const sys_seconds from = clamp(std::chrono::floor<seconds>(after)) + seconds(1);
-  if (const auto every = cron_.every()) {
+  if (const auto every = cron_->every()) {
     sys_seconds slot = anchor_;
     if (from > anchor_) slot += (from - anchor_ + *every - seconds(1)) / *every * *every;
     if (slot.time_since_epoch() >= after_last_time.time_since_epoch()) return std::nullopt;
     return to_instant(slot);
   }
-  const auto slot = cron_.follows_elapsed_time() ? next_elapsed(from) : next_fixed(from);
+  const auto slot = cron_->follows_elapsed_time() ? next_elapsed(from) : next_fixed(from);
   return slot ? std::optional(to_instant(*slot)) : std::nullopt;
 }
 
 std::optional<Instant> Slots::previous(Instant before) const {
   const sys_seconds to = clamp(std::chrono::ceil<seconds>(before)) - seconds(1);
-  if (const auto every = cron_.every()) {
+  if (const auto every = cron_->every()) {
     const sys_seconds last = std::min(to, sys_seconds{after_last_time.time_since_epoch()} - seconds(1));
     if (last < anchor_) return std::nullopt;
     return to_instant(anchor_ + (last - anchor_) / *every * *every);
   }
-  const auto slot = cron_.follows_elapsed_time() ? previous_elapsed(to) : previous_fixed(to);
+  const auto slot = cron_->follows_elapsed_time() ? previous_elapsed(to) : previous_fixed(to);
   return slot ? std::optional(to_instant(*slot)) : std::nullopt;
 }
 
 std::optional<sys_seconds> Slots::next_fixed(sys_seconds from) const {
   const Stretch& here = zone_->at(from);
   std::optional<sys_seconds> moved;
-  if (const auto since = (from - here.begin).count(); since < 60 && gap_matches(cron_, here))
-    if (const int second = bit_from(cron_.seconds(), static_cast<int>(since)); second >= 0)
+  if (const auto since = (from - here.begin).count(); since < 60 && gap_matches(*cron_, here))
+    if (const int second = bit_from(cron_->seconds(), static_cast<int>(since)); second >= 0)
       moved = here.begin + seconds(second);
   // Times that were shown before this stretch had their slot in another.
-  auto wall = next_match(cron_, std::max(here.local(from), here.shown));
+  auto wall = next_match(*cron_, std::max(here.local(from), here.shown));
   if (!wall) return moved;
   const Stretch& there = zone_->first_to_show(*wall);
   if (*wall < there.opens()) {
     if (moved) return moved;  // that gap is a later one
-    moved = there.begin + seconds(bit_from(cron_.seconds(), 0));
-    wall = next_match(cron_, there.opens());
+    moved = there.begin + seconds(bit_from(cron_->seconds(), 0));
+    wall = next_match(*cron_, there.opens());
     if (!wall || *wall >= there.closes()) return moved;
   }
   return moved ? std::min(*moved, there.instant(*wall)) : there.instant(*wall);
@@ -243,18 +243,18 @@ std::optional<sys_seconds> Slots::next_fixed(sys_seconds from) const {
 
 std::optional<sys_seconds> Slots::previous_fixed(sys_seconds to) const {
   const Stretch& here = zone_->at(to);
-  auto wall = previous_match(cron_, std::max(here.local(to), here.shown - seconds(1)));
+  auto wall = previous_match(*cron_, std::max(here.local(to), here.shown - seconds(1)));
   while (wall) {
     const Stretch& there = zone_->first_to_show(*wall);
     std::optional<sys_seconds> slot;
     if (*wall >= there.opens()) slot = there.instant(*wall);
     const auto since = std::min<std::int64_t>((to - there.begin).count(), 59);
-    if ((!slot || *slot < there.begin + seconds(since)) && gap_matches(cron_, there))
-      if (const int second = bit_to(cron_.seconds(), static_cast<int>(since)); second >= 0)
+    if ((!slot || *slot < there.begin + seconds(since)) && gap_matches(*cron_, there))
+      if (const int second = bit_to(cron_->seconds(), static_cast<int>(since)); second >= 0)
         slot = std::max(slot.value_or(there.begin), there.begin + seconds(second));
     if (slot) return slot;
     // All that moves over this gap moves to a second that is still to come.
-    wall = previous_match(cron_, there.shown - seconds(1));
+    wall = previous_match(*cron_, there.shown - seconds(1));
   }
   return std::nullopt;
 }
@@ -266,7 +266,7 @@ std::optional<sys_seconds> Slots::next_elapsed(sys_seconds from) const {
   const std::vector<Stretch>& stretches = zone_->stretches();
   for (std::size_t i = zone_->index_at(from);;) {
     const Stretch& here = stretches[i];
-    const auto wall = next_match(cron_, here.local(from));
+    const auto wall = next_match(*cron_, here.local(from));
     if (wall && *wall < here.closes()) return here.instant(*wall);
     if (i + 1 == stretches.size()) return std::nullopt;
     const bool soon = here.end - from < apart;
@@ -281,7 +281,7 @@ std::optional<sys_seconds> Slots::previous_elapsed(sys_seconds to) const {
   const std::vector<Stretch>& stretches = zone_->stretches();
   for (std::size_t i = zone_->index_at(to);;) {
     const Stretch& here = stretches[i];
-    const auto wall = previous_match(cron_, here.local(to));
+    const auto wall = previous_match(*cron_, here.local(to));
     if (wall && *wall >= here.opens()) return here.instant(*wall);
     if (i == 0) return std::nullopt;
     const bool soon = to - here.begin < apart;
@@ -296,7 +296,7 @@ std::int64_t Slots::count(Instant after, Instant until) const {
   const sys_seconds from = clamp(std::chrono::floor<seconds>(after)) + seconds(1);
   const sys_seconds to = clamp(std::chrono::floor<seconds>(until)) + seconds(1);
   if (from >= to) return 0;
-  if (const auto every = cron_.every()) {
+  if (const auto every = cron_->every()) {
     // How many of its slots are earlier than an instant.
     const auto before = [&](sys_seconds instant) -> std::int64_t {
       instant = std::min(instant, sys_seconds{after_last_time.time_since_epoch()});
@@ -309,28 +309,28 @@ std::int64_t Slots::count(Instant after, Instant until) const {
   for (std::size_t i = zone_->index_at(from); i < stretches.size() && stretches[i].begin < to; ++i) {
     const Stretch& here = stretches[i];
     const local_seconds begin = here.local(std::max(here.begin, from)), end = here.local(std::min(here.end, to));
-    if (cron_.follows_elapsed_time()) {
-      slots += count_matches(cron_, begin, end);
+    if (cron_->follows_elapsed_time()) {
+      slots += count_matches(*cron_, begin, end);
       continue;
     }
-    slots += count_matches(cron_, std::max(begin, here.shown), end);
-    if (from >= here.begin + seconds(60) || !gap_matches(cron_, here)) continue;
-    for (int second = bit_from(cron_.seconds(), 0); second >= 0; second = bit_from(cron_.seconds(), second + 1)) {
+    slots += count_matches(*cron_, std::max(begin, here.shown), end);
+    if (from >= here.begin + seconds(60) || !gap_matches(*cron_, here)) continue;
+    for (int second = bit_from(cron_->seconds(), 0); second >= 0; second = bit_from(cron_->seconds(), second + 1)) {
       const sys_seconds moved = here.begin + seconds(second);
-      if (moved >= from && moved < to && !matches(cron_, here.local(moved))) ++slots;
+      if (moved >= from && moved < to && !matches(*cron_, here.local(moved))) ++slots;
     }
   }
   return slots;
 }
 
 Slots::Shift Slots::shift(Instant slot) const {
-  if (cron_.every()) return Shift::none;
+  if (cron_->every()) return Shift::none;
   const sys_seconds at = std::chrono::floor<seconds>(slot);
   const std::size_t i = zone_->index_at(at);
   const Stretch& here = zone_->stretches()[i];
   const local_seconds wall = here.local(at);
   if (wall < here.shown) return Shift::second_of_two;
-  if (!matches(cron_, wall)) return Shift::moved;
+  if (!matches(*cron_, wall)) return Shift::moved;
   const bool again = i + 1 < zone_->stretches().size() && wall >= zone_->stretches()[i + 1].opens();
   return again ? Shift::first_of_two : Shift::none;
 }

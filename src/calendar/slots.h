@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "calendar/cron.h"
 #include "calendar/zone.h"
@@ -25,13 +26,15 @@ namespace pawl::calendar {
 class Slots {
  public:
   // `anchor` is what @every counts from: it fires then, and every so long after. It is cut to whole seconds. `zone` is not
-  // null.
-  Slots(Cron cron, std::shared_ptr<const Zone> zone, Instant anchor = {});
+  // null. Many may share one `cron`, which is not null either.
+  Slots(std::shared_ptr<const Cron> cron, std::shared_ptr<const Zone> zone, Instant anchor = {});
+  Slots(Cron cron, std::shared_ptr<const Zone> zone, Instant anchor = {})
+      : Slots(std::make_shared<const Cron>(std::move(cron)), std::move(zone), anchor) {}
 
   // The same, where @every counts from another instant.
   Slots counted_from(Instant anchor) const;
 
-  const Cron& cron() const { return cron_; }
+  const Cron& cron() const { return *cron_; }
   const Zone& zone() const { return *zone_; }
 
   // The first slot later than `after`; nullopt: there is none any more up to the end of 2199. Slots are whole seconds.
@@ -56,7 +59,7 @@ class Slots {
   std::optional<sys_seconds> next_elapsed(sys_seconds from) const;
   std::optional<sys_seconds> previous_elapsed(sys_seconds to) const;
 
-  Cron cron_;
+  std::shared_ptr<const Cron> cron_;
   std::shared_ptr<const Zone> zone_;
   sys_seconds anchor_;
 };

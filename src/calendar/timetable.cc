@@ -11,7 +11,7 @@ Result<Timetable> Timetable::make(const ScheduleRule& rule, std::shared_ptr<cons
                                   Instant created_at) {
   auto cron = Cron::parse(rule.cron);
   if (!cron) return fail(Code::invalid, to_text(cron.error()), "cron_invalid");
-  return Timetable(Slots(std::move(*cron), std::move(zone), rule.start.value_or(created_at)), rule, id);
+  return make(rule, std::make_shared<const Cron>(std::move(*cron)), std::move(zone), id, created_at);
 }
 
 Timetable Timetable::of(ScheduleId id, Instant created_at) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "calendar/slots.h"
@@ -17,6 +18,12 @@ class Timetable {
   // @every counts from the rule's start, or from `created_at`. Error: invalid with the name cron_invalid.
   static Result<Timetable> make(const ScheduleRule& rule, std::shared_ptr<const Zone> zone, ScheduleId id,
                                 Instant created_at);
+
+  // The same, of an expression that is parsed already: one for all schedules that share it. `cron` is not null.
+  static Timetable make(const ScheduleRule& rule, std::shared_ptr<const Cron> cron, std::shared_ptr<const Zone> zone,
+                        ScheduleId id, Instant created_at) {
+    return {Slots(std::move(cron), std::move(zone), rule.start.value_or(created_at)), rule, id};
+  }
 
   // That of a schedule of the same rule which has just been given its id: its jitter, and what @every counts from, are its own.
   Timetable of(ScheduleId id, Instant created_at) const;

@@ -11,7 +11,7 @@ namespace {
 
 // So far ahead, and so many at the most, are fetched at once; and the next ones so long before they are due.
 constexpr auto ahead = std::chrono::seconds(10), early = std::chrono::seconds(2);
-constexpr std::size_t page = 8'192;
+constexpr std::size_t page = 2'048;
 
 ScheduleId last_id() {
   ScheduleId id;
@@ -25,9 +25,28 @@ Result<std::shared_ptr<const calendar::Timetable>> Schedules::timetable(const Sc
                                                                         Instant created_at) const {
   auto zone = zones::load(rule.timezone.empty() ? timezone_ : rule.timezone);
   if (!zone) return fail(Code::invalid, zone.error().message, zone.error().name);
-  auto slots = calendar::Timetable::make(rule, std::move(*zone), id, created_at);
-  if (!slots) return std::unexpected(slots.error());
-  return std::make_shared<const calendar::Timetable>(std::move(*slots));
+  auto expression = cron(rule.cron);
+  if (!expression) return std::unexpected(expression.error());
+  return std::make_shared<const calendar::Timetable>(
+      calendar::Timetable::make(rule, std::move(*expression), std::move(*zone), id, created_at));
+}
+
+// Of many schedules that are due together most say the same, and to read an expression takes longer than to fire.
+Result<std::shared_ptr<const calendar::Cron>> Schedules::cron(const std::string& text) const {
+  std::weak_ptr<const calendar::Cron>& kept = crons_[text];
+  if (auto known = kept.lock()) return known;
+  auto parsed = calendar::Cron::parse(text);
+  if (!parsed) {
+    crons_.erase(text);
+    return fail(Code::invalid, calendar::to_text(parsed.error()), "cron_invalid");
+  }
+  auto made = std::make_shared<const calendar::Cron>(std::move(*parsed));
+  kept = made;
+  if (crons_.size() >= crons_limit_) {
+    std::erase_if(crons_, [](const auto& one) { return one.second.expired(); });
+    crons_limit_ = std::max(page, 2 * crons_.size());
+  }
+  return made;
 }
 
 Result<const Schedules::Known*> Schedules::know(ScheduleId id) {

@@ -57,6 +57,7 @@ class Schedules {
   Result<void> look_ahead(Instant now);
 
  private:
+  Result<std::shared_ptr<const calendar::Cron>> cron(const std::string& text) const;
   Known& keep(ScheduleRow row, std::shared_ptr<const calendar::Timetable> slots);
   void set_timer(ScheduleId id, Known& known, std::optional<Instant> at);
   void let_go(ScheduleId id);
@@ -64,6 +65,8 @@ class Schedules {
 
   store::Reader& reader_;
   const std::string timezone_;
+  mutable std::unordered_map<std::string, std::weak_ptr<const calendar::Cron>> crons_;  // those in use, by their text
+  mutable std::size_t crons_limit_ = 8'192;  // from so many on those that nobody uses any more are looked for
   std::unordered_map<ScheduleId, Known> known_;
   std::set<store::ScheduleTime> timers_;
   std::set<ScheduleId> changing_;  // those with undecided > 0
