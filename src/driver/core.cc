@@ -417,6 +417,11 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     });
   if (planted(Planted::answer_before_commit) && item.reply) std::exchange(item.reply, {})(item.decision.answer);
   if (item.decision.changes.gone) going_.insert(*item.decision.changes.gone);
+  // Items are large, and a batch that is longer than a few of them is soon full.
+  if (const std::size_t size = batch.items.size(); size >= 16 && size == batch.items.capacity()) {
+    batch.items.reserve(8 * size);
+    batch.changes.reserve(8 * size);
+  }
   if (!item.decision.changes.empty()) {
     item.change = batch.changes.size();
     batch.changes.push_back(std::move(item.decision.changes));

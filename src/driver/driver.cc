@@ -129,7 +129,9 @@ class ThreadedDriver final : public Driver {
         mutex_.unlock();
       }
       if (done) {
-        under_way = false;
+        // The writer goes on with what is decided already while this thread does what follows from what is durable.
+        under_way = done->result && !next.changes.empty();
+        if (under_way) hand_over(std::exchange(next, {}));
         if (!take_result(std::move(*done), next)) return;
       }
       if (draining_ && !drained_) {
