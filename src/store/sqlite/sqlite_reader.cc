@@ -469,12 +469,16 @@ class SqliteReader final : public Reader {
   template <class Bind>
   Result<std::optional<Run>> whole_run(std::string_view condition, const Bind& bind) {
     return one<Run>(
-        fmt::format("SELECT {}, inputs, vars, env FROM runs LEFT JOIN run_values USING (row) WHERE {}", run_columns,
-                    condition),
+        fmt::format("SELECT {}, inputs, vars, env, run_values.row FROM runs LEFT JOIN run_values USING (row) WHERE {}",
+                    run_columns, condition),
         bind, [](const Statement& row) -> Result<Run> {
           auto run = read_run(row);
           if (!run) return run;
           int column = run_column_count;
+          if (row.is_null(column + 3)) {
+            run->inputs = run->vars = json::object{};
+            return run;
+          }
           for (auto [field, name] : {std::pair(&Run::inputs, "inputs"), {&Run::vars, "vars"}, {&Run::env, "env"}}) {
             auto value = read_json(row, column++, "run_values", name, run->id);
             if (!value) return std::unexpected(value.error());

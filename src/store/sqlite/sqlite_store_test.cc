@@ -471,7 +471,7 @@ TEST_F(SqliteStore, ARowThatCannotBeReadIsNamed) {
     }
     edit("DELETE FROM runs; INSERT INTO runs SELECT * FROM kept; DROP TABLE kept");
   }
-  edit("INSERT INTO run_values (row, inputs) SELECT row, '{\"a\":' FROM runs");
+  edit("INSERT OR REPLACE INTO run_values (row, inputs) SELECT row, '{\"a\":' FROM runs");
   const auto store = open();
   const auto run = value(store->reader())->run(run_id(1));
   ASSERT_FALSE(run);

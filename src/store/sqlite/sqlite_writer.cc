@@ -143,11 +143,17 @@ SqliteWriter::~SqliteWriter() {
 
 Result<void> SqliteWriter::commit(std::span<const Changeset> changes) {
   if (std::ranges::all_of(changes, &Changeset::empty)) return {};
-  return transact([&]() -> Result<void> {
+  // Each start of a run writes its workflow's row, which carries the last number; of one commit only the last one stays.
+  newest_.clear();
+  for (const Changeset& change : changes)
+    if (change.workflow) newest_[change.workflow->name] = &*change.workflow;
+  auto done = transact([&]() -> Result<void> {
     for (const Changeset& change : changes)
-      if (auto done = apply(change); !done) return done;
+      if (auto applied = apply(change); !applied) return applied;
     return {};
   });
+  newest_.clear();
+  return done;
 }
 
 Result<void> SqliteWriter::begin_epoch() {
@@ -178,7 +184,7 @@ Result<void> SqliteWriter::transact(const Work& work) {
 }
 
 Result<void> SqliteWriter::apply(const Changeset& change) {
-  if (change.workflow) {
+  if (change.workflow && newest_.at(change.workflow->name) == &*change.workflow) {
     const WorkflowRow& row = *change.workflow;
     Statement& sql = *sql_.workflow;
     sql.bind(1, row.name);
@@ -430,7 +436,9 @@ Result<void> SqliteWriter::insert_run(const Run& run) {
     for (int at = 25; at <= 29; ++at) sql.bind_null(at);
   }
   if (auto done = sql.run(); !done) return done;
-  if (run.inputs.is_null() && run.vars.is_null() && run.env.is_null()) return {};
+  // Most runs are given nothing: that is what no row says.
+  const auto nothing = [](const Json& value) { return value.is_object() && value.get_object().empty(); };
+  if (nothing(run.inputs) && nothing(run.vars) && run.env.is_null()) return {};
 
   sql_.values->bind(1, connection_->last_row());
   const std::tuple<int, const Json&, std::string&> values[] = {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/result.h"
 #include "model/changeset.h"
@@ -61,6 +63,7 @@ class SqliteWriter {
 
   std::unique_ptr<Connection> connection_;
   Statements sql_{};
+  std::unordered_map<std::string_view, const WorkflowRow*> newest_;  // of the commit under way, by name
   std::string inputs_, vars_, env_, error_;  // kept, so that their memory is used again
   int wal_pages_ = 0;  // as the last commit left it …
   int wal_pages_before_ = 0;  // … and the one before
