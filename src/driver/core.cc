@@ -13,8 +13,6 @@
 namespace pawl::driver {
 namespace {
 
-// For room on the disk, or for a store that cannot be read just now.
-constexpr auto pause_without_room = std::chrono::milliseconds(250);
 constexpr int most_conflicts = 3;
 // How closely the last instant of life of a dead server is known when nothing else was written.
 constexpr auto heartbeat_every = std::chrono::seconds(30);
@@ -383,7 +381,7 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
   if (const auto& answer = item.decision.answer; !item.reply && !answer && may_pass(answer.error().code)) {
     // The store could not be read, and nobody would ask again: the event waits until it can.
     queue_.push_front({std::move(item.event), {}, item.conflicts});
-    not_before_ = now + pause_without_room;
+    not_before_ = now + pause;
     return;
   }
   if (busy && !busy->empty() && !item.decision.changes.empty()) {
@@ -445,7 +443,7 @@ bool Core::note_places_again(Instant now) {
     const RunId id = *unnoted_.begin();
     const auto run = reader_.run(id);
     if (!run && may_pass(run.error().code)) {
-      not_before_ = now + pause_without_room;
+      not_before_ = now + pause;
       return false;
     }
     if (run && *run && !broken_.contains(id)) {
@@ -453,7 +451,7 @@ bool Core::note_places_again(Instant now) {
       // Of one at work only its records tell that no other run may work beside it.
       if ((*run)->status == RunStatus::running || (*run)->waits_for == WaitsFor::limit)
         if (const auto state = load(id); !state && may_pass(state.error().code)) {
-          not_before_ = now + pause_without_room;
+          not_before_ = now + pause;
           return false;
         }
     }
@@ -652,7 +650,7 @@ void Core::dropped(std::vector<Batch> batches, const Error& error, Instant now) 
   offered_.reset();
   if (error.code == Code::conflict) one_by_one_ = again.size();
   queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
-  if (error.code == Code::overloaded) not_before_ = now + pause_without_room;
+  if (error.code == Code::overloaded) not_before_ = now + pause;
 }
 
 }  // namespace pawl::driver

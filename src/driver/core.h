@@ -97,6 +97,9 @@ class Core {
   const engine::RunState* live(RunId id) const;
 
  private:
+  // For room on the disk, or for a store that cannot be read just now.
+  static constexpr auto pause = std::chrono::milliseconds(250);
+
   struct Live {
     std::unique_ptr<engine::RunState> state;
     int undecided = 0;  // items of batches under way that touch it

@@ -10,7 +10,6 @@
 namespace pawl::driver {
 namespace {
 
-constexpr auto pause_without_store = std::chrono::milliseconds(250);
 constexpr std::size_t woken_at_once = 256;
 // How long entries of the ledger are kept, how often that is looked at, and how many go in one commit.
 constexpr auto ledger_is_kept = std::chrono::days(90);
@@ -166,7 +165,7 @@ void Core::wake_some(Instant now) {
   auto rows = reader_.parked_schedules(waking.workflow, waking.after, woken_at_once);
   if (!rows) {
     log::warning("parked schedules cannot be read", {{"why", rows.error().message}});
-    look_not_before_ = now + pause_without_store;
+    look_not_before_ = now + pause;
     return;
   }
   if (!planted(Planted::lost_park))
@@ -207,7 +206,7 @@ void Core::look_ahead(Instant now) {
   const auto looked = schedules_.look_ahead(now);
   if (looked) return;
   log::warning("it cannot be seen which schedules are due", {{"why", looked.error().message}});
-  look_not_before_ = now + pause_without_store;
+  look_not_before_ = now + pause;
 }
 
 }  // namespace pawl::driver
