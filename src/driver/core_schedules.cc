@@ -162,25 +162,23 @@ void Core::let_go_on(const std::string& workflow) {
 void Core::wake_some(Instant now) {
   if (!wants_to_wake(now)) return;
   Waking& waking = waking_.front();
-  auto rows = reader_.parked_schedules(waking.workflow, waking.after, woken_at_once);
-  if (!rows) {
-    log::warning("parked schedules cannot be read", {{"why", rows.error().message}});
+  const auto again = [&](const Error& error) {
+    log::warning("what waited for its workflow cannot be read", {{"why", error.message}});
     look_not_before_ = now + pause;
-    return;
-  }
+  };
+  auto rows = reader_.parked_schedules(waking.workflow, waking.after, woken_at_once);
+  if (!rows) return again(rows.error());
   if (!planted(Planted::lost_park))
     for (const ScheduleRow& row : *rows) push(ScheduleDue{row.id});
-  if (rows->size() == woken_at_once) {
-    waking.after = rows->back().id;
-    return;
+  if (!rows->empty()) waking.after = rows->back().id;
+  if (rows->size() == woken_at_once) return;
+  if (!waking.workflow.empty()) {
+    const auto backfills = reader_.running_backfills();
+    if (!backfills) return again(backfills.error());
+    for (const BackfillRow& backfill : *backfills)
+      if (backfill.workflow == waking.workflow) push(BackfillGoesOn{backfill.id});
   }
-  const std::string workflow = waking.workflow;
   waking_.pop_front();
-  if (workflow.empty()) return;
-  const auto backfills = reader_.running_backfills();
-  if (!backfills) return;
-  for (const BackfillRow& backfill : *backfills)
-    if (backfill.workflow == workflow) push(BackfillGoesOn{backfill.id});
 }
 
 // Beside slots that are written, so that nothing wakes up for it.

@@ -223,6 +223,27 @@ TEST_F(CoreSchedules, OfADeletedWorkflowDoNotFireForItsSuccessor) {
   EXPECT_EQ(told(), "12:01 fired");
 }
 
+TEST_F(CoreSchedules, WhatWaitedForItsWorkflowGoesOnWhateverReadFails) {
+  for (int good = 0; good < 12; ++good) {
+    disk = store::make_memory_disk();
+    restart();
+    submit(minutely());
+    settle(noon + 5min);
+    node->core.push(BackfillRequested{only().id, noon, noon + 4min, 1, {}});
+    node->core.push(WorkflowSwitched{"w", false, {}});
+    live(noon + 310s, noon + 400s);
+    ASSERT_TRUE(only().progress.parked);
+    ASSERT_EQ(disk->backfills().begin()->second.status, BackfillStatus::running);
+    node->core.push(WorkflowSwitched{"w", true, {}});
+    disk->faults() = {.good_reads = good, .failing_reads = 1};
+    settle(noon + 401s);
+    disk->faults() = {};
+    live(noon + 402s, noon + 430s);
+    EXPECT_FALSE(only().progress.parked) << good;
+    EXPECT_EQ(disk->backfills().begin()->second.status, BackfillStatus::success) << good;
+  }
+}
+
 TEST_F(CoreSchedules, OfOneWorkflowAreDecidedOneAfterTheOtherWhateverReadFails) {
   for (int good = 0; good < 12; ++good) {
     disk = store::make_memory_disk();
