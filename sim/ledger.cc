@@ -183,7 +183,10 @@ void Ledger::task_starts(Page& page, TaskRef ref) {
     violation("verdict", page, name + " starts before the verdict");
   }
   if (page.stopped_hard) violation("P8", page, name + " starts after a second cancel");
-  if (run.of >= 0 && job.job->fail_fast && page.failed_matrices.contains(run.of) && !cleanup)
+  // A run whose time is over is a failure, and what asks for one may run everywhere.
+  const bool after_timeout =
+      state.stop_error && (job.condition.asks_failure || state.plan_of(ref).condition.asks_failure);
+  if (run.of >= 0 && job.job->fail_fast && page.failed_matrices.contains(run.of) && !cleanup && !after_timeout)
     violation("fail-fast", page, name + " starts after another instance has failed");
 }
 

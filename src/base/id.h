@@ -23,7 +23,8 @@ std::string to_string(const Uuid& uuid);
 // Reads that text, in any case; nothing else.
 std::optional<Uuid> parse_uuid(std::string_view text);
 
-// Version 7 of RFC 9562: 48 bits of Unix milliseconds, then 74 of the given random bits. Ordered by time.
+// Version 7 of RFC 9562: 48 bits of Unix milliseconds, then 12 and 62 of the given random bits. Ordered by time; instead of
+// the first 12 a counter may be given, for an order within a millisecond.
 Uuid uuid_v7(Instant now, std::uint64_t random_a, std::uint64_t random_b);
 
 template <class Tag>

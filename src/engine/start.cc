@@ -67,10 +67,12 @@ Result<StartValues> resolve_values(const Plan& plan, const Run& run, const Json&
 Result<RunAccepted> begin_run(const View& view, RunOrder order, Instant now, SplitMix& random, Decision& decision) {
   auto state = std::make_unique<RunState>();
   Run& run = state->run;
-  run.id = RunId{uuid_v7(now, random.next(), random.next())};
-  run.trace_id = trace_id(now, random.next(), random.next());
   run.workflow = view.workflow->name;
   run.number = view.last_number + 1;
+  // The number where a version 7 id may have one (RFC 9562, 6.2): lists go by id, and those of one workflow that begin in
+  // the same millisecond stand in their order.
+  run.id = RunId{uuid_v7(now, static_cast<std::uint64_t>(run.number), random.next())};
+  run.trace_id = trace_id(now, random.next(), random.next());
   run.version = view.plan->version;
   run.who = std::move(order.who);
   run.who.at = now;
