@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <new>
 #include <optional>
 #include <set>
 #include <span>
 #include <tuple>
 #include <utility>
 
-#include "base/check.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "definition/quoting.h"
@@ -126,7 +126,7 @@ Node::Kind resolve_plain(std::string_view text) {
 class Composer {
  public:
   explicit Composer(Document& document) : document_(document), source_(document.source_) {
-    check(yaml_parser_initialize(&parser_) == 1, "yaml_parser_initialize");
+    if (yaml_parser_initialize(&parser_) != 1) throw std::bad_alloc();  // for no other reason
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
     const std::string_view text = source_.text();
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
@@ -166,7 +166,11 @@ class Composer {
 
   void step() {
     Event event;
-    if (yaml_parser_parse(&parser_, &event.value) != 1) return stop_at_syntax_error();
+    if (yaml_parser_parse(&parser_, &event.value) != 1) {
+      // That says nothing about the text, which may be a stored one.
+      if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
+      return stop_at_syntax_error();
+    }
     switch (event.value.type) {
       case YAML_DOCUMENT_START_EVENT:
         if (++documents_ > 1)
