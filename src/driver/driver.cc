@@ -129,8 +129,9 @@ class ThreadedDriver final : public Driver {
         mutex_.unlock();
       }
       if (done) {
-        // The writer goes on with what is decided already while this thread does what follows from what is durable.
-        under_way = done->result && !next.changes.empty();
+        // The writer goes on with what is decided already while this thread does what follows from what is durable; a
+        // small batch waits for that, and is committed here.
+        under_way = done->result && next.items.size() > small_batch && !next.changes.empty();
         if (under_way) hand_over(std::exchange(next, {}));
         if (!take_result(std::move(*done), next)) return;
       }
