@@ -283,9 +283,8 @@ class World : public Watch {
       ++result_.steps;
       const auto due = machine_.core().next_due();
       const bool soon = due && *due <= machine_.now + std::chrono::seconds(1);  // what waits for room on the disk, too
-      if (i > patience || (!machine_.has_work() && !soon)) {
-        if (!stop_schedules(machine_) && !machine_.has_work() && !soon) return;
-      }
+      const bool idle = !machine_.has_work() && !soon;
+      if ((idle || i > patience) && !stop_schedules(machine_) && idle) return;
       if (!machine_.has_work() && soon) machine_.now = std::max(machine_.now, *due);
       turn(64, false);
     }

@@ -96,17 +96,20 @@ TEST(Core, AFailedCommitGivesNoPlaceOfAGroupAway) {
   EXPECT_EQ(node.runner.running().size(), 1U);
 }
 
-// Two runs that were in flight when the server died, twice: one may work, the other waits for its turn.
-std::unique_ptr<Node> node_with_a_run_on_probation(const std::shared_ptr<store::MemoryDisk>& disk) {
+// So many runs are in flight when the server dies.
+void cut_off_runs(const std::shared_ptr<store::MemoryDisk>& disk, int count) {
   constexpr std::string_view yaml = "name: w\njobs: {j: {tasks: [{id: t, run: x}]}}";
   auto parsed = definition::parse(yaml);
-  {
-    Node node(disk);
-    node.core.push(
-        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
-    for (int i = 0; i < 2; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
-    node.turn(noon);
-  }
+  Node node(disk);
+  node.core.push(
+      WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+  for (int i = 0; i < count; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
+  node.turn(noon);
+}
+
+// Two runs that were in flight when the server died, twice: one may work, the other waits for its turn.
+std::unique_ptr<Node> node_with_a_run_on_probation(const std::shared_ptr<store::MemoryDisk>& disk) {
+  cut_off_runs(disk, 2);
   Node(disk).turn(noon + 1s);
   auto node = std::make_unique<Node>(disk);
   node->turn(noon + 2s);
@@ -147,15 +150,7 @@ TEST(Core, ARunThatWaitsForItsTurnGetsItAlsoAfterAFailedCommit) {
 
 TEST(Core, ABeatBeforeAllIsTakenUpIsNoLifeOfWhatWasCutOff) {
   const auto disk = store::make_memory_disk();
-  constexpr std::string_view yaml = "name: w\njobs: {j: {tasks: [{id: t, run: x}]}}";
-  auto parsed = definition::parse(yaml);
-  {
-    Node node(disk);
-    node.core.push(
-        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
-    for (int i = 0; i < 3; ++i) node.core.push(RunRequested{"w", json::object{}, {}, {}});
-    node.turn(noon);
-  }
+  cut_off_runs(disk, 3);
   {
     // The next server, hours later, takes up one of them after the other, and dies before it has come to the last.
     Node node(disk);

@@ -19,6 +19,14 @@ ScheduleId last_id() {
   return id;
 }
 
+// True: it was one of that workflow, and is now known to be deleted with it.
+bool drop(ScheduleRow& row, const ScheduleChanges::Dropped& dropped) {
+  if (row.workflow != dropped.workflow || row.deleted_at) return false;
+  row.deleted_at = dropped.at;
+  row.progress = {.cursor = row.progress.cursor};
+  return true;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const calendar::Timetable>> Schedules::timetable(const ScheduleRule& rule, ScheduleId id,
@@ -99,12 +107,8 @@ std::vector<ScheduleId> Schedules::decided(const ScheduleChanges& changes) {
     changed.push_back(id);
   };
   if (changes.dropped)
-    for (auto& [id, known] : known_) {
-      if (known.row.workflow != changes.dropped->workflow || known.row.deleted_at) continue;
-      known.row.deleted_at = changes.dropped->at;
-      known.row.progress = {.cursor = known.row.progress.cursor};
-      note(id, known);
-    }
+    for (auto& [id, known] : known_)
+      if (drop(known.row, *changes.dropped)) note(id, known);
   for (const ScheduleRow& row : changes.put) {
     auto slots = timetable(row.rule, row.id, row.created_at);
     if (!slots) continue;  // it was just made for the decision, so it can be made
@@ -130,9 +134,7 @@ void Schedules::settled(const std::vector<ScheduleId>& changed) {
 void Schedules::dropped(const ScheduleChanges::Dropped& dropped) {
   std::vector<ScheduleId> gone;
   for (auto& [id, known] : known_) {
-    if (known.row.workflow != dropped.workflow || known.row.deleted_at) continue;
-    known.row.deleted_at = dropped.at;
-    known.row.progress = {.cursor = known.row.progress.cursor};
+    if (!drop(known.row, dropped)) continue;
     set_timer(id, known, std::nullopt);
     gone.push_back(id);
   }
