@@ -28,6 +28,13 @@ class CoreSchedules : public testing::Test {
                                       WorkflowSubmitted::Mode::create_or_replace,
                                       {}});
   }
+  // Another disk, with a workflow that fires every minute and has done so up to then.
+  void begin_anew(Instant at) {
+    disk = store::make_memory_disk();
+    restart();
+    submit(minutely());
+    settle(at);
+  }
   // Turns until nothing is left to do, with tries that succeed at once.
   void settle(Instant at) {
     for (int i = 0; i < 2'000 && (node->core.has_work(at) || !node->runner.running().empty()); ++i) {
@@ -225,10 +232,7 @@ TEST_F(CoreSchedules, OfADeletedWorkflowDoNotFireForItsSuccessor) {
 
 TEST_F(CoreSchedules, WhatWaitedForItsWorkflowGoesOnWhateverReadFails) {
   for (int good = 0; good < 12; ++good) {
-    disk = store::make_memory_disk();
-    restart();
-    submit(minutely());
-    settle(noon + 5min);
+    begin_anew(noon + 5min);
     node->core.push(BackfillRequested{only().id, noon, noon + 4min, 1, {}});
     node->core.push(WorkflowSwitched{"w", false, {}});
     live(noon + 310s, noon + 400s);
@@ -246,10 +250,7 @@ TEST_F(CoreSchedules, WhatWaitedForItsWorkflowGoesOnWhateverReadFails) {
 
 TEST_F(CoreSchedules, OfOneWorkflowAreDecidedOneAfterTheOtherWhateverReadFails) {
   for (int good = 0; good < 12; ++good) {
-    disk = store::make_memory_disk();
-    restart();
-    submit(minutely());
-    settle(noon + 5min);
+    begin_anew(noon + 5min);
     for (int i = 0; i < 2; ++i) node->core.push(BackfillRequested{only().id, noon, noon + 4min, 5, {}});
     for (int i = 0; i < 2; ++i) node->turn(noon + 310s);
     Batch batch;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "store/sqlite/rows.h"
@@ -144,16 +146,16 @@ SqliteWriter::~SqliteWriter() {
 Result<void> SqliteWriter::commit(std::span<const Changeset> changes) {
   if (std::ranges::all_of(changes, &Changeset::empty)) return {};
   // Each start of a run writes its workflow's row, which carries the last number; of one commit only the last one stays.
-  newest_.clear();
+  std::unordered_map<std::string_view, const Changeset*> last;
   for (const Changeset& change : changes)
-    if (change.workflow) newest_[change.workflow->name] = &*change.workflow;
-  auto done = transact([&]() -> Result<void> {
-    for (const Changeset& change : changes)
-      if (auto applied = apply(change); !applied) return applied;
+    if (change.workflow) last[change.workflow->name] = &change;
+  return transact([&]() -> Result<void> {
+    for (const Changeset& change : changes) {
+      const bool writes_workflow = change.workflow && last.at(change.workflow->name) == &change;
+      if (auto done = apply(change, writes_workflow); !done) return done;
+    }
     return {};
   });
-  newest_.clear();
-  return done;
 }
 
 Result<void> SqliteWriter::begin_epoch() {
@@ -183,8 +185,8 @@ Result<void> SqliteWriter::transact(const Work& work) {
   return std::unexpected(std::move(error));
 }
 
-Result<void> SqliteWriter::apply(const Changeset& change) {
-  if (change.workflow && newest_.at(change.workflow->name) == &*change.workflow) {
+Result<void> SqliteWriter::apply(const Changeset& change, bool writes_workflow) {
+  if (writes_workflow) {
     const WorkflowRow& row = *change.workflow;
     Statement& sql = *sql_.workflow;
     sql.bind(1, row.name);

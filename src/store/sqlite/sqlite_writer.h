@@ -7,8 +7,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 
 #include "base/result.h"
 #include "model/changeset.h"
@@ -44,7 +42,7 @@ class SqliteWriter {
 
   template <class Work>
   Result<void> transact(const Work& work);
-  Result<void> apply(const Changeset& change);
+  Result<void> apply(const Changeset& change, bool writes_workflow);
   Result<void> apply(const ScheduleChanges& changes);
   Result<void> put_schedule(const ScheduleRow& schedule);
   Result<void> move_schedule(const ScheduleChanges::Moved& moved);
@@ -63,7 +61,6 @@ class SqliteWriter {
 
   std::unique_ptr<Connection> connection_;
   Statements sql_{};
-  std::unordered_map<std::string_view, const WorkflowRow*> newest_;  // of the commit under way, by name
   std::string inputs_, vars_, env_, error_;  // kept, so that their memory is used again
   int wal_pages_ = 0;  // as the last commit left it …
   int wal_pages_before_ = 0;  // … and the one before
