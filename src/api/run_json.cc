@@ -148,7 +148,15 @@ std::optional<TaskRef> Names::position_of_task(std::string_view job, std::string
 
 Json failure_to_json(const FailurePtr& failure) {
   if (!failure) return nullptr;
-  return json::object{{"code", text(failure->code)}, {"message", text(failure->message)}, {"cause", failure->cause}};
+  json::object error{{"code", text(failure->code)}, {"message", text(failure->message)}, {"cause", failure->cause}};
+  // What may help stands where people look first, and not among what the program printed.
+  if (auto* const cause = error["cause"].if_object()) {
+    if (const auto hint = cause->find("hint"); hint != cause->end()) {
+      error["hint"] = std::move(hint->value());
+      cause->erase("hint");
+    }
+  }
+  return error;
 }
 
 json::object summary(const Run& run) {

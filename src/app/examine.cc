@@ -1,15 +1,16 @@
 #include "app/examine.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "net/url.h"
-#include "runner/process/cover.h"
 #include "runner/process/fence.h"
 #include "runner/process/task_user.h"
+#include "runner/process/trial.h"
 #include "store/sqlite/connection.h"
 #include "store/sqlite/migrations.h"
 
@@ -54,22 +55,49 @@ cli::Finding database(const std::string& data) {
           ""};
 }
 
+// Two empty folders of our own, as what holds does not depend on the folder, and nothing is to be left in it.
+class TrialFolders {
+ public:
+  TrialFolders() {
+    std::error_code ignored;
+    std::string pattern = (fs::temp_directory_path(ignored) / "pawl-doctor-XXXXXX").string();
+    if (const char* const made = ::mkdtemp(pattern.data())) data_ = fs::canonical(made, ignored).string();
+    fs::create_directory(workspace(), ignored);
+  }
+  ~TrialFolders() {
+    std::error_code ignored;
+    if (!data_.empty()) fs::remove_all(data_, ignored);
+  }
+  TrialFolders(const TrialFolders&) = delete;
+  TrialFolders& operator=(const TrialFolders&) = delete;
+  const std::string& data() const { return data_; }
+  std::string workspace() const { return data_ + "/workspace"; }
+
+ private:
+  std::string data_;
+};
+
 cli::Finding fence(bool other_user) {
   if (other_user) return {"fence", State::fine, "the rights of files keep tasks out of the data folder", ""};
-  if (runner::may_cover()) {
+  const TrialFolders folders;
+  if (folders.data().empty())
+    return {"fence", State::odd, "no fence could be tried: no folder can be made for temporary files", "set TMPDIR"};
+  const std::string own = "/proc/self/exe";
+  const auto no_cover = runner::try_fence(own, runner::Fence::cover, folders.data(), folders.workspace());
+  if (!no_cover) {
     const bool root = ::geteuid() == 0;
     return {"fence", root ? State::odd : State::fine,
             root ? "tasks run as root, who can lift the cover over the data folder" : "a mount covers the data folder",
             root ? "use --run-as USER: else authors of workflows are admins of this machine" : ""};
   }
-  const int version = runner::landlock_version();
-  if (version == 0)
-    return {"fence", State::odd, "neither mounts nor Landlock: tasks can read the data folder",
+  const std::string why = " (no cover: " + *no_cover + ")";
+  if (const auto no_landlock = runner::try_fence(own, runner::Fence::landlock, folders.data(), folders.workspace()))
+    return {"fence", State::odd, fmt::format("none holds: cover: {}; Landlock: {}", *no_cover, *no_landlock),
             "use --run-as USER, or Linux 5.13 and later: else authors of workflows are admins here"};
-  if (version < runner::landlock_that_holds_signals)
-    return {"fence", State::fine, fmt::format("Landlock {}; tasks can signal other processes of this user", version),
-            ""};
-  return {"fence", State::fine, fmt::format("Landlock {}", version), ""};
+  return {"fence", State::fine,
+          fmt::format("Landlock {}: tasks make no files in the folders that hold the data folder{}",
+                      runner::landlock_version(), why),
+          ""};
 }
 
 cli::Finding task_user(const std::string& run_as) {

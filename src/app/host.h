@@ -30,7 +30,7 @@ struct HostOptions {
   // Others may write workflows than who runs this program: their tasks are kept out of `data` as far as `run_as` and
   // `fence` (see runner::ProcessOptions) do it, and what they are not kept from is told.
   bool for_others = false;
-  bool fence = false;
+  runner::FenceMode fence = runner::FenceMode::off;
   driver::Observer* observer = nullptr;
   std::function<void(const Error&)> on_fatal;
   // Which open runs are taken up, asked once when the store is open; empty: all.

@@ -126,6 +126,12 @@ std::optional<runner::IpAddress> ip_of(std::string_view host) {
   return runner::parse_ip(host.substr(0, host.find('%')));
 }
 
+runner::FenceMode fence_of(std::string_view how) {
+  if (how == "off") return runner::FenceMode::off;
+  if (how == "cover") return runner::FenceMode::cover;
+  return how == "landlock" ? runner::FenceMode::landlock : runner::FenceMode::automatic;
+}
+
 runner::TaskLimits limits_of(const cli::TaskRules& rules) {
   return {.processes = rules.limits.processes,
           .memory_bytes = rules.limits.memory_bytes,
@@ -211,7 +217,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
                          .limits = limits_of(options.rules),
                          .run_as = options.run_as,
                          .for_others = true,
-                         .fence = options.fence,
+                         .fence = fence_of(options.fence),
                          .observer = nullptr,
                          .on_fatal =
                              [&](const Error& error) {

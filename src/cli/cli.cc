@@ -211,9 +211,11 @@ class CommandLine {
     add_limits(serve, serve_.rules.limits);
     serve->add_option("--run-as", serve_.run_as, "User that tasks run as; the server must be started by root")
         ->type_name("USER");
-    serve->add_option("--fence", fence_, "on: tasks do not get into the data folder, and gain no rights; or off")
+    serve
+        ->add_option("--fence", serve_.fence, "How tasks are kept out of the data folder: auto, cover, landlock or off")
+        ->type_name("HOW")
         ->capture_default_str()
-        ->check(CLI::IsMember({"on", "off"}));
+        ->check(CLI::IsMember({"auto", "cover", "landlock", "off"}));
 
     CLI::App* const validate =
         add("validate", "Check definitions", [this] { return cli::validate(console_, common_, files_); });
@@ -459,7 +461,6 @@ class CommandLine {
       return give_up(Exit::wrong_usage, "usage", "no data folder: neither HOME nor PAWL_DATA is set; use --data");
     serve_.stop_timeout = parse_duration(stop_timeout_).value_or(serve_.stop_timeout);
     serve_.json_log = log_format_ == "json";
-    serve_.fence = fence_ == "on";
     return hooks_.serve(serve_);
   }
 
@@ -472,7 +473,7 @@ class CommandLine {
   ServeOptions serve_;
   DoctorOptions doctor_;
   CronOptions cron_;
-  std::string stop_timeout_ = "30s", log_format_ = "text", fence_ = "on";
+  std::string stop_timeout_ = "30s", log_format_ = "text";
   std::vector<std::string> files_;
   StartOptions start_;
   RunsOptions runs_;

@@ -29,7 +29,7 @@ struct ServeOptions {
   bool json_log = false;
   TaskRules rules;
   std::string run_as;  // user that tasks run as; empty: the server's own
-  bool fence = true;  // tasks are kept out of the data folder, and gain no rights by what they run
+  std::string fence = "auto";  // how tasks are kept out of the data folder: auto, cover, landlock or off
 };
 
 // An engine in this process on a store of its own, for `pawl run` and the `pawl resume` of such a run.

@@ -115,15 +115,20 @@ TEST(Arguments, OfServeReachTheHook) {
        hooks);
   EXPECT_THAT(seen.rules.egress.allow, ElementsAre("any"));
   EXPECT_THAT(seen.rules.egress.deny, ElementsAre("10.0.0.0/8", "::1"));
-  EXPECT_TRUE(seen.fence);
+  EXPECT_EQ(seen.fence, "auto");
   EXPECT_EQ(seen.rules.limits, TaskLimits{});
   call({"serve", "--data", "/d", "--run-as", "worker", "--fence", "off", "--task-processes", "64", "--task-memory",
         "1536M", "--task-open-files", "256", "--task-file-size", "10M"},
        hooks);
   EXPECT_EQ(seen.run_as, "worker");
-  EXPECT_FALSE(seen.fence);
+  EXPECT_EQ(seen.fence, "off");
   EXPECT_EQ(seen.rules.limits,
             (TaskLimits{.processes = 64, .memory_bytes = 3 << 29, .open_files = 256, .file_bytes = 10 << 20}));
+  for (const char* fence : {"auto", "cover", "landlock"}) {
+    call({"serve", "--data", "/d", "--fence", fence}, hooks);
+    EXPECT_EQ(seen.fence, fence);
+  }
+  EXPECT_EQ(call({"serve", "--data", "/d", "--fence", "on"}, hooks).exit, 2);
   for (const char* option : {"--task-processes", "--task-memory", "--task-open-files", "--task-file-size"})
     for (const char* value : {"x", "-1", "1x", ""})
       EXPECT_EQ(call({"serve", "--data", "/d", option, value}, hooks).exit, 2) << option << ' ' << value;

@@ -123,6 +123,7 @@ std::vector<std::string> error_lines(const Json& error, bool cause) {
     lines.push_back(lines.empty() ? words(error, "code") + ": " + line : "  " + line);
   if (lines.empty()) lines.push_back(words(error, "code"));
   if (const Json* below = find(error, "cause"); below && cause) add_cause(lines, *below);
+  if (const std::string hint = words(error, "hint"); !hint.empty()) lines.push_back("hint: " + hint);
   return lines;
 }
 

@@ -45,6 +45,7 @@ LIBRARIES = {
     "spdlog/": ["base/log"],
     "curl/": ["base/curl"],
     "dlfcn.h": ["base/curl"],
+    "seccomp.h": ["runner/process/call_filter"],
     "sodium": ["base", "api"],
     "sqlite3.h": ["store/sqlite"],
     "yaml.h": ["definition"],

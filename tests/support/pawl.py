@@ -2,9 +2,11 @@
 folder, killed without mercy, started again in the same place."""
 
 import contextlib
+import grp
 import json
 import os
 import pathlib
+import pwd
 import random
 import shutil
 import signal
@@ -65,7 +67,7 @@ class Refused(Exception):
 class Server:
     """`pawl serve` on a folder and a port of its own, which it keeps over restarts."""
 
-    def __init__(self, arguments=(), environment=None, data=None, binary=PAWL, listen="127.0.0.1"):
+    def __init__(self, arguments=(), environment=None, data=None, binary=PAWL, listen="127.0.0.1", user=None):
         self.binary = pathlib.Path(binary)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-test-"))
         self.data = pathlib.Path(data) if data else self.folder / "data"
@@ -76,6 +78,21 @@ class Server:
         self.environment = clean_environment(**(environment or {}))
         self.output = self.folder / "server.log"
         self.process = None
+        self.user = {}  # who it runs as, in the words of subprocess.Popen
+        if user:
+            self.run_as_user(user)
+
+    def run_as_user(self, name):
+        """An ordinary user with a home of its own and one more group. The binary is copied: its folder may be closed to others."""
+        entry = pwd.getpwnam(name)
+        self.user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [grp.getgrnam("users").gr_gid]}
+        self.home = self.folder / "home"
+        self.home.mkdir()
+        self.data = self.home / ".local/share/pawl"
+        self.binary = pathlib.Path(shutil.copy(self.binary, self.folder / "pawl"))
+        self.environment |= {"HOME": str(self.home), "USER": name, "LOGNAME": name}
+        for path in (self.folder, self.home):
+            os.chown(path, entry.pw_uid, entry.pw_gid)
 
     # ---- its life ----
 
@@ -83,7 +100,7 @@ class Server:
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "--data", self.data, "--listen", f"{self.listen}:{self.port}", *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment, cwd=self.folder)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment, cwd=self.folder, **self.user)
         if ready:
             self.wait_ready()
         return self

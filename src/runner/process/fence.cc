@@ -37,6 +37,15 @@ std::uint64_t handled_rights(int version) {
   return rights;
 }
 
+// With the scopes that the kernel knows. Invalid, with errno set, if it makes none.
+Descriptor make_ruleset(RulesetAttributes& attributes) {
+  const bool scopes = landlock_version() >= landlock_that_holds_signals;
+  if (scopes) attributes.scoped = scope_signal;
+  // An older kernel refuses fields that it does not know.
+  const std::size_t size = scopes ? sizeof attributes : sizeof attributes.files;
+  return Descriptor{static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, size, 0))};
+}
+
 class Builder {
  public:
   Builder(const Descriptor& ruleset, std::uint64_t rights, std::span<const std::string> hidden)
@@ -101,16 +110,24 @@ int landlock_version() {
 }
 
 Descriptor make_fence(std::span<const std::string> hidden, const std::string& open) {
-  const int version = landlock_version();
-  RulesetAttributes attributes{.files = handled_rights(version)};
-  if (version >= landlock_that_holds_signals) attributes.scoped = scope_signal;
-  // An older kernel refuses fields that it does not know.
-  const std::size_t size = version >= landlock_that_holds_signals ? sizeof attributes : sizeof attributes.files;
-  Descriptor ruleset{static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, size, 0))};
+  RulesetAttributes attributes{.files = handled_rights(landlock_version())};
+  Descriptor ruleset = make_ruleset(attributes);
   if (!ruleset.valid()) return ruleset;
   Builder builder(ruleset, attributes.files, hidden);
   builder.allow_inside("");
   if (!builder.allow(open)) return Descriptor{};
+  return ruleset;
+}
+
+Descriptor make_isolation() {
+  // Before it knew of signals, Landlock made no ruleset that handles nothing. These two are given back everywhere below; an
+  // ordinary user may not make device files anyway.
+  RulesetAttributes attributes;
+  if (landlock_version() < landlock_that_holds_signals)
+    attributes.files = LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_REFER;
+  Descriptor ruleset = make_ruleset(attributes);
+  if (!ruleset.valid() || attributes.files == 0) return ruleset;
+  if (!Builder(ruleset, attributes.files, {}).allow("/")) return Descriptor{};
   return ruleset;
 }
 

@@ -12,18 +12,23 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/time.h"
+#include "runner/process/call_filter.h"
 #include "runner/process/cover.h"
 #include "runner/process/descriptor.h"
+#include "runner/process/guard_link.h"
 #include "runner/process/guard_wire.h"
 #include "runner/process/keeper.h"
 #include "runner/process/killing.h"
 #include "runner/process/process_runner.h"
 #include "runner/process/process_tree.h"
 #include "runner/process/task_start.h"
+#include "runner/process/trial.h"
 
 namespace pawl::runner {
 namespace {
@@ -33,7 +38,7 @@ using std::chrono::milliseconds;
 
 class Guard {
  public:
-  explicit Guard(Descriptor socket) : socket_(std::move(socket)) {}
+  Guard(Descriptor socket, int cover_error) : socket_(std::move(socket)), cover_error_(cover_error) {}
 
   int run() {
     ::prctl(PR_SET_NAME, "pawl-guard");
@@ -111,12 +116,12 @@ class Guard {
       tell({.serial = message.serial, .kind = GuardMessage::Kind::not_started, .step = step, .error = error});
     };
     if (!request) return give_up(KeeperReport::Step::process, errno);
-    // The policy is the same in all messages, so what is covered once is for all that come.
-    if (message.fence == Fence::cover && !covered_) {
-      if (const int error = cover(request->hidden.front(), request->hidden.back())) {
-        return give_up(KeeperReport::Step::fence, error);
-      }
-      covered_ = true;
+    if (message.fence == Fence::cover && cover_error_ != 0) return give_up(KeeperReport::Step::fence, cover_error_);
+    // The policy is the same in all messages, and the filter takes longer to make than a process.
+    if (message.calls_filtered && filter_.empty()) {
+      auto filter = make_call_filter(message.signals_filtered);
+      if (!filter) return give_up(KeeperReport::Step::fence, ENOSYS);
+      filter_ = std::move(*filter);
     }
     const pid_t pid = ::fork();
     if (pid < 0) return give_up(KeeperReport::Step::process, errno);
@@ -128,8 +133,8 @@ class Guard {
     // whose end is how the server sees that.
     socket_.reset();
     signals_.reset();
-    keep(message, *request,
-         {.out = std::move(passed[1]), .err = std::move(passed[2]), .control = std::move(passed[3])});
+    keep(message, *request, {.out = std::move(passed[1]), .err = std::move(passed[2]), .control = std::move(passed[3])},
+         {.filter = filter_, .server = server_});
     ::_exit(0);
   }
 
@@ -164,7 +169,9 @@ class Guard {
   void tell(const GuardMessage& message) { ::send(socket_.get(), &message, sizeof message, MSG_NOSIGNAL); }
 
   Descriptor socket_, signals_;
-  bool covered_ = false;
+  const int cover_error_;  // an errno, or 0: the cover is there, if one was wanted
+  const pid_t server_ = ::getppid();
+  std::vector<sock_filter> filter_;  // empty: nothing has asked for one
   std::vector<Child> children_;
   std::vector<std::uint64_t> lost_;  // tries whose keeper was killed, until the rest of them is dead
   bool strays_ = false;  // processes of theirs may be left
@@ -174,11 +181,15 @@ class Guard {
 
 }  // namespace
 
-int guard_main(int socket, int lock) {
+int guard_main(std::span<char* const> arguments) {
+  using namespace std::string_view_literals;
+  if (!arguments.empty() && arguments[0] == "try"sv) return run_trial(arguments.subspan(1));
   // Neither may reach a task. The lock is never closed: the kernel gives it up when the last holder is gone.
-  ::fcntl(socket, F_SETFD, FD_CLOEXEC);
-  ::fcntl(lock, F_SETFD, FD_CLOEXEC);
-  return Guard{Descriptor{socket}}.run();
+  ::fcntl(guard_socket, F_SETFD, FD_CLOEXEC);
+  ::fcntl(guard_lock, F_SETFD, FD_CLOEXEC);
+  // Before anything else: a process that others may not look into cannot write its own user map.
+  const bool covers = arguments.size() == 3 && arguments[0] == "cover"sv;
+  return Guard{Descriptor{guard_socket}, covers ? raise_cover(arguments[1], arguments[2]) : 0}.run();
 }
 
 }  // namespace pawl::runner

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +19,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "runner/process/process_runner.h"
+#include "runner/process/spawn.h"
 
 namespace pawl::runner {
 namespace {
@@ -95,37 +94,8 @@ Result<GuardLink::Guard> GuardLink::spawn(const Descriptor& lock) const {
     return fail(Code::unavailable, "cannot start the guard: " + error_text(errno));
   }
 
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    ::posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0);
-  }
-  ::posix_spawn_file_actions_adddup2(&actions, socket_copy.get(), guard_socket);
-  ::posix_spawn_file_actions_adddup2(&actions, lock_copy.get(), guard_lock);
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, guard_lock + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-
-  std::string name = program_, word = "__guard";
-  std::array<char*, 3> arguments{name.data(), word.data(), nullptr};
-  // Tasks could read the guard's environment: it holds nothing but what the binary may need to load.
-  std::string library_path;
-  std::array<char*, 2> environment{nullptr, nullptr};
-  if (const char* value = ::getenv("LD_LIBRARY_PATH"); value != nullptr) {
-    library_path = std::string{"LD_LIBRARY_PATH="} + value;
-    environment[0] = library_path.data();
-  }
   Guard guard;
-  const int error =
-      ::posix_spawn(&guard.pid, program_.c_str(), &actions, &attributes, arguments.data(), environment.data());
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&actions);
+  const int error = spawn_program(guard.pid, program_, arguments_, {socket_copy.get(), lock_copy.get()});
   if (error != 0) {
     return fail(Code::unavailable, fmt::format("cannot start the guard {}: {}", program_, error_text(error)));
   }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "runner/process/descriptor.h"
@@ -18,6 +19,10 @@ namespace pawl::runner {
 
 // How long is waited for processes that cannot be killed.
 constexpr std::chrono::seconds shutdown_time{30};
+
+// The descriptors that are left open in a guard.
+constexpr int guard_socket = 3;
+constexpr int guard_lock = 4;
 
 struct SocketPair {
   Descriptor ours, theirs;
@@ -30,8 +35,13 @@ class GuardLink {
   using Clock = std::chrono::steady_clock;
 
   // `lock_taken` is called with each lock that is got, before its guard begins: no process of an earlier guard is left.
-  GuardLink(std::string program, std::string lock_path, std::function<void()> lock_taken)
-      : program_(std::move(program)), lock_path_(std::move(lock_path)), lock_taken_(std::move(lock_taken)) {}
+  // `arguments` are the guard's, behind `PROGRAM __guard`.
+  GuardLink(std::string program, std::vector<std::string> arguments, std::string lock_path,
+            std::function<void()> lock_taken)
+      : program_(std::move(program)),
+        arguments_(std::move(arguments)),
+        lock_path_(std::move(lock_path)),
+        lock_taken_(std::move(lock_taken)) {}
 
   bool running() const { return guard_.has_value(); }
   // Readable when there is something to receive(), or the guard has ended.
@@ -64,7 +74,9 @@ class GuardLink {
   };
   Result<Guard> spawn(const Descriptor& lock) const;
 
-  const std::string program_, lock_path_;
+  const std::string program_;
+  const std::vector<std::string> arguments_;
+  const std::string lock_path_;
   const std::function<void()> lock_taken_;
   std::optional<Guard> guard_;
   bool worked_ = false;

@@ -17,7 +17,7 @@ namespace pawl::runner {
 // What keeps a task out of the hidden folders but for its run's.
 enum class Fence : std::int32_t {
   none,
-  cover,     // cover.h; by the guard, for all its tasks
+  cover,     // cover.h; by the guard at its start, for all its tasks
   landlock,  // fence.h; by each task for itself
 };
 
@@ -33,6 +33,9 @@ struct StartMessage {
   std::uint32_t variables = 0;
   bool no_new_privileges = false;
   Fence fence = Fence::none;
+  bool isolated = false;  // behind make_isolation(), fence.h
+  bool calls_filtered = false;  // behind call_filter.h
+  bool signals_filtered = false;  // then: those calls that signal, too
   bool other_user = false;
   Identity user;  // if other_user
   TaskLimits limits;

@@ -15,7 +15,9 @@
 #include <set>
 #include <utility>
 
+#include "runner/process/call_filter.h"
 #include "runner/process/cgroups.h"
+#include "runner/process/guard_link.h"
 #include "runner/process/killing.h"
 #include "runner/process/process_tree.h"
 #include "runner/process/task_start.h"
@@ -31,9 +33,11 @@ constexpr std::chrono::milliseconds refusals_pause = 100ms;
 
 class Keeper {
  public:
-  Keeper(const StartMessage& message, const Request& request, KeeperDescriptors descriptors)
+  Keeper(const StartMessage& message, const Request& request, KeeperDescriptors descriptors, KeeperFilter filter)
       : message_(message),
         request_(request),
+        filter_(filter.filter),
+        judge_(filter.server, ::getppid()),
         out_(std::move(descriptors.out)),
         err_(std::move(descriptors.err)),
         control_(std::move(descriptors.control)),
@@ -91,13 +95,25 @@ class Keeper {
     if (::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) return false;
     failures_ = Descriptor{pipe[0]};
     const Descriptor failures_end{pipe[1]};
+    Descriptor listener_end;
+    if (message_.calls_filtered) {
+      auto sockets = make_sockets();
+      if (!sockets) return false;
+      listener_box_ = std::move(sockets->ours);
+      listener_end = std::move(sockets->theirs);
+    }
     const pid_t keeper = ::getpid();
     // A TERM that comes before the program runs waits for it; we ignore TERM, and the child begins as we are.
     sigset_t all, before;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, &before);
     main_ = ::fork();
-    if (main_ == 0) become_task(message_, request_, out_.get(), err_.get(), failures_end.get(), keeper);
+    if (main_ == 0) {
+      become_task(
+          message_, request_,
+          {.out = out_.get(), .err = err_.get(), .failures = failures_end.get(), .listener_box = listener_end.get()},
+          filter_, keeper);
+    }
     if (main_ < 0) report_.error = errno;
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     // The server has to see the end of both when the last process of the task has gone.
@@ -109,10 +125,11 @@ class Keeper {
   // Until the rest is to be killed, or nothing is left.
   void watch() {
     // One without a descriptor is passed over.
-    std::array<pollfd, 4> waits{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+    std::array<pollfd, 5> waits{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
                                  {.fd = timer_.get(), .events = POLLIN, .revents = 0},
                                  {.fd = control_.get(), .events = POLLIN, .revents = 0},
-                                 {.fd = refused_forks_.get(), .events = POLLPRI, .revents = 0}}};
+                                 {.fd = refused_forks_.get(), .events = POLLPRI, .revents = 0},
+                                 {.fd = listener_box_.get(), .events = POLLIN, .revents = 0}}};
     while (true) {
       clear(signals_);
       if (!reap([this](pid_t pid, int status) { ended(pid, status); })) return;
@@ -123,6 +140,7 @@ class Keeper {
       ::poll(waits.data(), waits.size(), pause_);
       if (waits[1].revents != 0) on_timer();
       if (waits[2].revents != 0) on_control();
+      if (waits[4].revents != 0) waits[4].fd = on_calls();
       if (refused_forks_.valid() && forks_were_refused(refused_forks_)) passed(KeeperReport::Why::processes);
       if (!usage_.counts()) continue;
       switch (usage_.look(elapsed())) {
@@ -138,6 +156,23 @@ class Keeper {
     if (phase_ == Phase::killing) return;
     if (phase_ == Phase::running) report_.why = limit;
     phase_ = Phase::killing;
+  }
+
+  // What to wait for next: first the listener, which the task hands over before it runs its program, then its calls.
+  int on_calls() {
+    if (listener_box_.valid()) {
+      listener_ = receive_descriptor(listener_box_);
+      listener_box_.reset();
+      return listener_.get();
+    }
+    pollfd call{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    ::poll(&call, 1, 0);
+    if ((call.revents & POLLIN) != 0) {
+      judge_.answer(listener_);
+    } else if (call.revents != 0) {
+      listener_.reset();  // nothing lives behind the filter any more
+    }
+    return listener_.get();
   }
 
   void on_timer() {
@@ -213,6 +248,9 @@ class Keeper {
 
   const StartMessage& message_;
   const Request& request_;
+  const std::vector<sock_filter>& filter_;
+  CallJudge judge_;
+  Descriptor listener_box_, listener_;
   Descriptor out_, err_, control_;
   Usage usage_;
   int pause_ = -1;  // milliseconds between two looks; negative: there is nothing to look for
@@ -228,8 +266,8 @@ class Keeper {
 
 }  // namespace
 
-void keep(const StartMessage& message, const Request& request, KeeperDescriptors descriptors) {
-  Keeper{message, request, std::move(descriptors)}.run();
+void keep(const StartMessage& message, const Request& request, KeeperDescriptors descriptors, KeeperFilter filter) {
+  Keeper{message, request, std::move(descriptors), filter}.run();
 }
 
 }  // namespace pawl::runner

@@ -1,40 +1,20 @@
 // Tasks that take too much, look where they must not, and harm those who watch them.
 #include <fmt/format.h>
-#include <linux/capability.h>
-#include <sys/syscall.h>
-
-#include <array>
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "runner/process/cover.h"
 #include "runner/process/fence.h"
-#include "runner/process/guard_wire.h"
 #include "runner/process/process_runner.h"
 #include "runner/process/task_user.h"
 #include "runner/process/testing/fixture.h"
+#include "runner/process/trial.h"
 
 namespace pawl::runner::testing {
 namespace {
-
-// While it lives, this thread may not mount, whoever it is.
-class WithoutMounting {
- public:
-  WithoutMounting() {
-    ::syscall(SYS_capget, &header_, sets_.data());
-    auto fewer = sets_;
-    fewer[0].effective &= ~(1U << CAP_SYS_ADMIN);
-    ::syscall(SYS_capset, &header_, fewer.data());
-  }
-  ~WithoutMounting() { ::syscall(SYS_capset, &header_, sets_.data()); }
-  WithoutMounting(const WithoutMounting&) = delete;
-  WithoutMounting& operator=(const WithoutMounting&) = delete;
-
- private:
-  __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets_{};
-};
 
 class ProcessProtection : public ProcessRunnerTest {
  protected:
@@ -43,29 +23,28 @@ class ProcessProtection : public ProcessRunnerTest {
     result.limits = limits;
     return result;
   }
-  ProcessOptions fenced() const {
+  ProcessOptions fenced(FenceMode fence) const {
     ProcessOptions result = options();
-    result.fence = true;
+    result.fence = fence;
     result.data = data();
     return result;
   }
   void write_secret() const { std::ofstream(data() + "/admin.token") << "secret\n"; }
 
+  static bool holds(FenceMode fence) {
+    if (fence == FenceMode::landlock) return landlock_version() > 0;
+    return may_mount();
+  }
   // The fences that can be had here.
-  static std::vector<Fence> fences() {
-    std::vector<Fence> found;
-    if (may_cover()) found.push_back(Fence::cover);
-    if (landlock_version() > 0) found.push_back(Fence::landlock);
+  static std::vector<FenceMode> fences() {
+    std::vector<FenceMode> found;
+    for (const FenceMode fence : {FenceMode::cover, FenceMode::landlock}) {
+      if (holds(fence)) found.push_back(fence);
+    }
     return found;
   }
   using ProcessRunnerTest::use;
-  void use(Fence fence) { use(fence, fenced()); }
-  void use(Fence fence, const ProcessOptions& options) {
-    // Who may not mount gets Landlock.
-    const std::optional<WithoutMounting> without =
-        fence == Fence::landlock ? std::optional<WithoutMounting>{std::in_place} : std::nullopt;
-    use(options);
-  }
+  void use(FenceMode fence) { use(fenced(fence)); }
   std::string with_paths(std::string text) const {
     for (const auto& [word, path] : {std::pair{"DATA", data()}, {"FREE", folder_ + "/free"}, {"BASE", folder_}}) {
       for (auto at = text.find(word); at != std::string::npos; at = text.find(word)) text.replace(at, 4, path);
@@ -156,7 +135,7 @@ TEST_F(ProcessProtection, ATaskHasTheUsualNumberOfOpenFilesHoweverManyTheServerH
 }
 
 TEST_F(ProcessProtection, AFencedTaskWorksInItsOwnFolderAndInAllOthers) {
-  for (const Fence fence : fences()) {
+  for (const FenceMode fence : fences()) {
     const std::string free = free_folder();
     use(fence);
     const Outcome outcome =
@@ -173,7 +152,7 @@ TEST_F(ProcessProtection, AFencedTaskWorksInItsOwnFolderAndInAllOthers) {
 }
 
 TEST_F(ProcessProtection, AFencedTaskDoesNotGetIntoTheDataFolder) {
-  for (const Fence fence : fences()) {
+  for (const FenceMode fence : fences()) {
     write_secret();
     free_folder();
     use(fence);
@@ -198,7 +177,7 @@ TEST_F(ProcessProtection, AFencedTaskDoesNotGetIntoTheDataFolder) {
 }
 
 TEST_F(ProcessProtection, AFenceHoldsWhateverTheTaskStarts) {
-  for (const Fence fence : fences()) {
+  for (const FenceMode fence : fences()) {
     write_secret();
     use(fence);
     const Outcome outcome =
@@ -209,16 +188,16 @@ TEST_F(ProcessProtection, AFenceHoldsWhateverTheTaskStarts) {
 }
 
 TEST_F(ProcessProtection, ACoverForbidsNothingElse) {
-  if (!may_cover()) GTEST_SKIP() << "only who may mount can cover";
-  use(Fence::cover);
+  if (!may_mount()) GTEST_SKIP() << "only root covers without a user namespace";
+  use(FenceMode::cover);
   const Outcome outcome = run(with_paths("echo 1 > BASE/beside; cat BASE/beside; ls DATA"));
   EXPECT_EQ(outcome.process->stdout_text, "1\nwork\n");
 }
 
 TEST_F(ProcessProtection, ACoverIsNoConcernOfTheServer) {
-  if (!may_cover()) GTEST_SKIP() << "only who may mount can cover";
+  if (!may_mount()) GTEST_SKIP() << "only root covers without a user namespace";
   write_secret();
-  use(Fence::cover);
+  use(FenceMode::cover);
   run("true");
   EXPECT_TRUE(fs::exists(data() + "/admin.token"));
   EXPECT_EQ(run("echo 1 > $PAWL_WORKSPACE/x; cat $PAWL_WORKSPACE/x").process->stdout_text, "1\n");
@@ -226,10 +205,10 @@ TEST_F(ProcessProtection, ACoverIsNoConcernOfTheServer) {
 }
 
 TEST_F(ProcessProtection, AWorkspaceElsewhereIsWorkedInAsWell) {
-  for (const Fence fence : fences()) {
-    ProcessOptions elsewhere = fenced();
+  for (const FenceMode fence : fences()) {
+    ProcessOptions elsewhere = fenced(fence);
     elsewhere.workspace = folder_ + "/work";
-    use(fence, elsewhere);
+    use(elsewhere);
     const Outcome outcome = run("echo 1 > x; cat x");
     ASSERT_EQ(outcome.end, End::completed) << outcome.failure.message;
     EXPECT_EQ(outcome.process->stdout_text, "1\n");
@@ -244,7 +223,7 @@ class Landlocked : public ProcessProtection {
 };
 
 TEST_F(Landlocked, ATaskDoesNotGetIntoTheFolderOfAnotherRun) {
-  use(Fence::landlock);
+  use(FenceMode::landlock);
   fs::create_directories(options().workspace + "/other");
   std::ofstream(options().workspace + "/other/file") << "theirs";
   EXPECT_NE(run("cat " + options().workspace + "/other/file").process->exit_code, 0);
@@ -252,7 +231,7 @@ TEST_F(Landlocked, ATaskDoesNotGetIntoTheFolderOfAnotherRun) {
 
 TEST_F(Landlocked, ATaskCannotSignalItsKeeperOrTheServer) {
   if (landlock_version() < landlock_that_holds_signals) GTEST_SKIP() << "it does not hold signals";
-  use(Fence::landlock);
+  use(FenceMode::landlock);
   const Outcome outcome =
       run(fmt::format("kill -9 $PPID && echo killed; kill -STOP $PPID && echo stopped\n"
                       "kill -9 {} && echo killed; sleep 10 & kill $! && echo fine",
@@ -261,13 +240,57 @@ TEST_F(Landlocked, ATaskCannotSignalItsKeeperOrTheServer) {
   EXPECT_EQ(outcome.process->stdout_text, "fine\n");
 }
 
+TEST_F(Landlocked, WhatIsRefusedComesWithAHintThatNamesTheClosedFolders) {
+  use(FenceMode::landlock);
+  const Outcome outcome = run(with_paths("echo 1 > BASE/beside"));
+  ASSERT_TRUE(outcome.failure.cause.is_object());
+  const std::string hint = to_text(outcome.failure.cause.at("hint"));
+  EXPECT_NE(hint.find(folder_), std::string::npos) << hint;
+  EXPECT_NE(hint.find("may be the reason"), std::string::npos) << hint;
+}
+
+TEST_F(Landlocked, NoHintComesWithAnotherFailureOrASuccess) {
+  use(FenceMode::landlock);
+  EXPECT_TRUE(run("echo no such luck >&2; exit 3").failure.cause.is_null());
+  EXPECT_TRUE(run("echo Permission denied >&2").failure.cause.is_null());
+}
+
+TEST_F(ProcessProtection, NoHintComesWithoutLandlock) {
+  EXPECT_TRUE(run("echo Permission denied >&2; exit 1").failure.cause.is_null());
+}
+
+TEST_F(ProcessProtection, AFenceThatIsAskedForAndDoesNotHoldIsNoStart) {
+  ProcessOptions options = fenced(FenceMode::cover);
+  options.program = "/bin/false";  // its trial ends with 1, which is EPERM
+  const auto made = make_process_runner(options, inbox_, log_);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::unavailable);
+  EXPECT_EQ(made.error().message,
+            "--fence cover does not hold on this machine (cover: Operation not permitted): take --fence auto, or let "
+            "tasks run as a user of their own (--run-as)");
+}
+
+TEST_F(ProcessProtection, ATrialLeavesNothingInTheDataFolder) {
+  const auto files = [this] { return std::distance(fs::recursive_directory_iterator(data()), {}); };
+  fs::create_directory(data() + "/work");
+  const auto before = files();
+  for (const Fence fence : {Fence::cover, Fence::landlock})
+    try_fence(PAWL_PROCESS_TEST_PROGRAM, fence, data(), data() + "/work");
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(ProcessProtection, ATrialOfAFenceThatCannotBeMadeSaysWhy) {
+  EXPECT_EQ(try_fence(PAWL_PROCESS_TEST_PROGRAM, Fence::cover, data() + "/none", data() + "/none/work"),
+            may_mount() ? "No such file or directory" : "Operation not permitted");
+}
+
 TEST_F(Landlocked, ATaskDoesNotGetAroundByTheRootOfTheServer) {
-  use(Fence::landlock);
+  use(FenceMode::landlock);
   EXPECT_NE(run(fmt::format("cat /proc/{}/root/etc/passwd", ::getpid())).process->exit_code, 0);
 }
 
 TEST_F(Landlocked, ATaskMakesNothingDirectlyInAFolderThatHoldsTheDataFolder) {
-  use(Fence::landlock);
+  use(FenceMode::landlock);
   EXPECT_NE(run(with_paths("echo 1 > BASE/beside")).process->exit_code, 0);
 }
 
@@ -334,11 +357,91 @@ TEST_F(AsAnotherUser, AFolderPlantedInAWorkspaceIsEnteredWithTheRightsOfTheTask)
 }
 
 TEST_F(AsAnotherUser, TheFenceAndTheLimitsHoldToo) {
-  nobody_.fence = true;
+  nobody_.fence = FenceMode::automatic;
   nobody_.limits.processes = 40;
   use(nobody_);
   EXPECT_EQ(run("grep NoNewPrivs /proc/self/status").process->stdout_text, "NoNewPrivs:\t1\n");
   EXPECT_EQ(run(python(small_bomb(100))).failure.code, "process_limit");
+}
+
+// Tries to change the process in all ways that take its id, and prints which of them went through.
+std::string attempts_on(const std::string& pid) {
+  return fmt::format(R"(
+import ctypes, fcntl, os, resource, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) < 0: raise OSError(ctypes.get_errno(), "")
+it = {0}
+nice, pri, group = os.nice(0), ctypes.c_int(0), os.getpgid(it)
+read, write = os.pipe()
+ways = dict(
+    limits=lambda: resource.prlimit(it, resource.RLIMIT_CORE, (0, 0)),
+    priority=lambda: os.setpriority(os.PRIO_PROCESS, it, 5),
+    group_priority=lambda: os.setpriority(os.PRIO_PGRP, group, 5),
+    user_priority=lambda: os.setpriority(os.PRIO_USER, 0, 5),
+    processors=lambda: os.sched_setaffinity(it, os.sched_getaffinity(0)),
+    scheduler=lambda: os.sched_setscheduler(it, os.SCHED_BATCH, os.sched_param(0)),
+    parameters=lambda: os.sched_setparam(it, os.sched_param(0)),
+    io=lambda: call(251, 1, it, 3 << 13),
+    group_io=lambda: call(251, 2, group, 3 << 13),
+    user_io=lambda: call(251, 3, os.getuid(), 3 << 13),
+    signal=lambda: os.kill(it, 0),
+    group_signal=lambda: os.killpg(group, 0),
+    thread_signal=lambda: call(234, it, it, 0),
+    one_thread_signal=lambda: call(200, it, 0),
+    handle_signal=lambda: signal.pidfd_send_signal(os.pidfd_open(it), 0),
+    folder_signal=lambda: signal.pidfd_send_signal(os.open(f"/proc/{{it}}", os.O_RDONLY), 0),
+    owner=lambda: fcntl.fcntl(read, fcntl.F_SETOWN, it),
+)
+went = []
+for name, way in ways.items():
+    try:
+        way()
+        went.append(name)
+    except OSError as error:
+        if error.errno != 1: print(name, error)
+print(*went)
+)",
+                     pid);
+}
+
+TEST_F(AsAnotherUser, ATaskChangesNoTaskOfAnotherTry) {
+  nobody_.fence = FenceMode::automatic;
+  use(nobody_);
+  start(script("echo pid $$; exec sleep 1000"), 1);
+  log_.await("pid ");
+  log_.await("\n");
+  const std::string other = log_.text(LogSink::Stream::out).substr(4);
+  StartTask second = task(python(attempts_on(other.substr(0, other.find('\n')))), 2);
+  runner().start(second);
+  const Outcome outcome = inbox_.next().outcome;
+  ASSERT_EQ(outcome.process->exit_code, 0) << outcome.process->stderr_tail;
+  EXPECT_EQ(outcome.process->stdout_text, "\n");
+  stop(0s);
+  inbox_.next();
+}
+
+TEST_F(AsAnotherUser, ATaskChangesNeitherItsKeeperNorTheGuardNorTheServer) {
+  nobody_.fence = FenceMode::automatic;
+  use(nobody_);
+  for (const char* whom : {"os.getppid()", "int(open(f'/proc/{os.getppid()}/stat').read().split()[3])"}) {
+    const Outcome outcome = run(python(attempts_on(whom)));
+    EXPECT_EQ(outcome.process->stdout_text, "\n") << whom << outcome.process->stderr_tail;
+  }
+  EXPECT_EQ(run(python(attempts_on(std::to_string(::getpid())))).process->stdout_text, "\n");
+}
+
+TEST_F(AsAnotherUser, ATaskChangesItselfAndWhatItHasStartedAsEver) {
+  nobody_.fence = FenceMode::automatic;
+  use(nobody_);
+  const Outcome outcome =
+      run("renice -n 5 $$ > /dev/null; ionice -c 3 -p $$; taskset -cp 0 $$ > /dev/null; prlimit --pid $$ --nofile=512\n"
+          "setsid sleep 1000 & sleep 1000 & renice -n 6 $! > /dev/null; prlimit --pid $! --nofile=256; kill $!\n"
+          "wait $! || echo $?; kill -TERM %1; nice; ulimit -n\n"
+          "python3 -c 'import os, signal; os.killpg(os.getpgrp(), signal.SIGWINCH); print(1)'");
+  ASSERT_EQ(outcome.end, End::completed) << outcome.failure.message;
+  EXPECT_EQ(outcome.process->stderr_tail, "");
+  EXPECT_EQ(outcome.process->stdout_text, "143\n5\n512\n1\n");
 }
 
 TEST_F(AsAnotherUser, StoppedTasksOfThatUserEnd) {

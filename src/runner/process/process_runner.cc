@@ -119,7 +119,8 @@ class GuardedProcessRunner final : public ProcessRunner {
         epoll_(std::move(epoll)),
         wake_(std::move(wake)),
         environment_(server_environment()),
-        guard_(options_.program, options_.guard_lock, [this] { cgroups_.end_leftovers(); }),
+        guard_(options_.program, protection_.guard_arguments(), options_.guard_lock,
+               [this] { cgroups_.end_leftovers(); }),
         discarded_(options_.workspace, protection_.identity(), options_.ended_well) {
     if (protection_.user) environment_.home = protection_.user->home;
     watch(wake_, wake_channel);
@@ -299,6 +300,9 @@ class GuardedProcessRunner final : public ProcessRunner {
                          .variables = static_cast<std::uint32_t>(variables->size()),
                          .no_new_privileges = protection_.no_new_privileges,
                          .fence = protection_.fence,
+                         .isolated = protection_.isolated,
+                         .calls_filtered = protection_.calls_filtered,
+                         .signals_filtered = protection_.signals_filtered,
                          .other_user = protection_.user.has_value(),
                          .user = protection_.user ? protection_.user->identity : Identity{},
                          .limits = options_.limits};
@@ -348,6 +352,7 @@ class GuardedProcessRunner final : public ProcessRunner {
     running.files = std::move(files);
     running.groups = groups.release();
     running.limits = options_.limits;
+    running.closed_folders = protection_.closed_folders;
     running.program = arguments->front();
     running.control = std::move(control->ours);
     running.out = std::move(out->read);

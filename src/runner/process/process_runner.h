@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <stop_token>
 #include <string>
 
@@ -40,10 +41,19 @@ struct TaskLimits {
   std::int64_t file_bytes = 0;  // of one file; a longer one ends its writer with SIGXFSZ
 };
 
+// Unless it is off, tasks gain no rights by what they run (no_new_privs), change no process of the server or of other tasks
+// by its id, as far as the kernel can filter that, and do not get into the server's folder, but for the workspace.
+enum class FenceMode : std::uint8_t {
+  off,
+  automatic,  // with a user of their own by the rights of files; else by the first of the next two that holds here, or none
+  cover,  // a mount covers it (cover.h)
+  landlock,  // the kernel refuses its files (fence.h), and those of other runs
+};
+
 struct ProcessOptions {
   std::string workspace;  // folder of the runs' folders; made when needed
   std::string guard_lock;  // lock file that a guard holds as long as any process below it lives
-  std::string program;  // this binary, run as `PROGRAM __guard`; empty: /proc/self/exe
+  std::string program;  // this binary, run as `PROGRAM __guard …`; empty: /proc/self/exe
   std::function<Instant()> now;  // for log times; empty: the system's clock
   TaskLimits limits = {};
   // Name of the user that tasks run as; empty: our own. Then `data` and the workspace are opened to it for passing through,
@@ -52,10 +62,7 @@ struct ProcessOptions {
   // The server's folder, which is to be kept from tasks; made when needed. Empty: the tasks are those of whoever runs this
   // program, and nothing is kept from them.
   std::string data = {};
-  // Tasks gain no rights by what they run (no_new_privs) and do not get into `data`, but for the workspace: those of another
-  // user by the rights of files, those of root because it is covered by a mount, all others by Landlock, which also keeps
-  // them from the folders of other runs. As far as the kernel can do it.
-  bool fence = false;
+  FenceMode fence = FenceMode::off;
   // Whether a run of which an earlier process has left the folder is a success: then it is removed. Asked at the start, from
   // a thread of the runner's. Empty: such folders stay.
   std::function<bool(RunId)> ended_well = {};
@@ -73,14 +80,12 @@ class ProcessRunner : public Runner {
 
 // Starts no process yet: the guard comes with the first task, after the guard of a dead server has gone (which is
 // waited for on a thread of the runner's own). That thread also calls `results` and `log`, which must outlive the
-// runner. Logs by what means tasks are held, and plainly what they are not kept from. Errors: unavailable if a folder cannot
-// be made, or there is no /proc; invalid if tasks cannot run as the user, or it cannot get to the workspace.
+// runner. Tries by processes of its own what fences hold on this machine, and logs how tasks are held, and plainly what
+// they are not kept from. Errors: unavailable if a folder cannot be made, there is no /proc, or the fence that was asked for
+// does not hold; invalid if tasks cannot run as the user, or it cannot get to the workspace.
 Result<std::unique_ptr<ProcessRunner>> make_process_runner(ProcessOptions options, Results& results, LogSink& log);
 
-// What `PROGRAM __guard` runs, before it starts any thread; returns the exit code. `socket` and `lock` are the
-// descriptors that the runner leaves open in it.
-constexpr int guard_socket = 3;
-constexpr int guard_lock = 4;
-int guard_main(int socket = guard_socket, int lock = guard_lock);
+// What `PROGRAM __guard ARGUMENTS…` runs, before it starts any thread; returns the exit code.
+int guard_main(std::span<char* const> arguments);
 
 }  // namespace pawl::runner

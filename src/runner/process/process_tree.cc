@@ -49,6 +49,14 @@ std::optional<Process> read_stat(pid_t pid) {
   return process;
 }
 
+}  // namespace
+
+std::optional<pid_t> parent_of(pid_t pid) {
+  const auto process = read_stat(pid);
+  if (!process) return std::nullopt;
+  return process->parent;
+}
+
 std::vector<Process> all_processes() {
   std::vector<Process> all;
   DIR* folder = ::opendir("/proc");
@@ -63,8 +71,6 @@ std::vector<Process> all_processes() {
   ::closedir(folder);
   return all;
 }
-
-}  // namespace
 
 std::vector<Process> processes_below(pid_t root, std::span<const pid_t> except) {
   std::vector<Process> all = all_processes();

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,12 @@ struct Process {
 // All processes below `root`, zombies too, parents before children; without `except` and what is below those.
 // Empty if /proc cannot be read.
 std::vector<Process> processes_below(pid_t root, std::span<const pid_t> except = {});
+
+// All processes that /proc shows.
+std::vector<Process> all_processes();
+
+// Nothing if it is gone.
+std::optional<pid_t> parent_of(pid_t pid);
 
 // Signals exactly this process; never another one that got its number. One that is gone, or not ours to signal, is
 // no error.

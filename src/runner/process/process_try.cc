@@ -43,6 +43,20 @@ Outcome timed_out(const ProcessTry& of) {
   return outcome;
 }
 
+// Nobody thinks of a fence who sees a folder of their own refused.
+std::string hint_for(const ProcessTry& of, const ProcessExit& exit) {
+  constexpr const char* refused = "Permission denied";
+  if (of.closed_folders.empty() || exit.exit_code == 0) return {};
+  if (exit.stderr_tail.find(refused) == std::string::npos && exit.stdout_text.find(refused) == std::string::npos) {
+    return {};
+  }
+  return fmt::format(
+      "the fence may be the reason: it lets tasks make and remove no files directly in {} (the data folder lies "
+      "below); "
+      "$PAWL_WORKSPACE is open, and docs/tasks.md says how to open the others",
+      of.closed_folders);
+}
+
 Outcome completed(const ProcessTry& of) {
   const int status = of.report->wait_status;
   ProcessExit exit;
@@ -57,6 +71,9 @@ Outcome completed(const ProcessTry& of) {
   exit.stdout_cut = out.cut;
   exit.stderr_tail = of.captured.err_tail();
   Outcome outcome;
+  if (std::string hint = hint_for(of, exit); !hint.empty()) {
+    outcome.failure.cause = json::object{{"hint", std::move(hint)}};
+  }
   outcome.process = std::move(exit);
   return outcome;
 }

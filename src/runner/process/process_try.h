@@ -26,6 +26,7 @@ struct ProcessTry {
   TryGroups groups;
   TaskLimits limits;
   std::string program;  // for messages
+  std::string closed_folders;  // in which Landlock lets it make nothing; likewise
   Descriptor control, out, err;
   CapturedOutput captured;
   std::size_t logged = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "runner/process/cover.h"
 #include "runner/process/descriptor.h"
 #include "runner/process/fence.h"
+#include "runner/process/trial.h"
 
 namespace pawl::runner {
 namespace {
@@ -59,13 +61,42 @@ bool run_as_root(const Protection& protection) {
   return protection.user ? protection.user->identity.uid == 0 : ::geteuid() == 0;
 }
 
-Fence choose(const Protection& protection, const ProcessOptions& options) {
-  if (!options.fence || options.data.empty()) return Fence::none;
+const char* name_of(Fence fence) { return fence == Fence::cover ? "cover" : "landlock"; }
+
+// Sets the fence of `protection`, whose hidden folders are known. Error: the one that was asked for does not hold.
+Result<void> choose_fence(Protection& protection, const ProcessOptions& options) {
+  if (options.data.empty() || options.fence == FenceMode::off) return {};
+  const bool any = options.fence == FenceMode::automatic;
   // The rights of the folders do it.
-  if (protection.user && !run_as_root(protection)) return Fence::none;
-  // Where it can be had the cover, as it forbids nothing else. Root could lift it; but root could also get around Landlock.
-  if (may_cover()) return Fence::cover;
-  return landlock_version() > 0 ? Fence::landlock : Fence::none;
+  if (any && protection.user && !run_as_root(protection)) return {};
+  // The cover first, as it forbids nothing else. Root could lift it; but root could also get around Landlock.
+  for (const Fence fence : {Fence::cover, Fence::landlock}) {
+    if (!any && (fence == Fence::cover) != (options.fence == FenceMode::cover)) continue;
+    const auto why = try_fence(options.program, fence, protection.hidden.front(), protection.hidden.back());
+    if (!why) {
+      protection.fence = fence;
+      return {};
+    }
+    protection.failed.push_back(fmt::format("{}: {}", name_of(fence), *why));
+  }
+  if (any) return {};
+  return fail(
+      Code::unavailable,
+      fmt::format("--fence {} does not hold on this machine ({}): take --fence auto, or let tasks run as a user "
+                  "of their own (--run-as)",
+                  options.fence == FenceMode::cover ? "cover" : "landlock", protection.failed.front()));
+}
+
+// A task of root's could do all that the filter forbids in other ways.
+void choose_filter(Protection& protection, const ProcessOptions& options) {
+  if (options.data.empty() || options.fence == FenceMode::off || run_as_root(protection)) return;
+  if (const auto why = try_call_filter(options.program)) {
+    protection.failed.push_back("call filter: " + *why);
+    return;
+  }
+  protection.calls_filtered = true;
+  const bool inside = protection.isolated || protection.fence == Fence::landlock;
+  protection.signals_filtered = !inside || landlock_version() < landlock_that_holds_signals;
 }
 
 // The folders that hold `data` and in which a task could make files, were it not for Landlock.
@@ -111,8 +142,7 @@ Result<Protection> protect(const ProcessOptions& options) {
       return std::unexpected(reached.error());
     }
   }
-  protection.no_new_privileges = options.fence;
-  protection.fence = choose(protection, options);
+  protection.no_new_privileges = options.fence != FenceMode::off;
   for (const std::string& folder : {options.data, options.workspace}) {
     if (folder.empty()) continue;
     std::error_code error;
@@ -120,6 +150,11 @@ Result<Protection> protect(const ProcessOptions& options) {
     if (error) return fail(Code::unavailable, fmt::format("{}: {}", folder, error.message()));
     protection.hidden.push_back(real.string());
   }
+  if (const auto chosen = choose_fence(protection, options); !chosen) return std::unexpected(chosen.error());
+  protection.isolated =
+      protection.fence == Fence::cover && !run_as_root(protection) && landlock_version() >= landlock_that_isolates;
+  choose_filter(protection, options);
+  if (protection.fence == Fence::landlock) protection.closed_folders = writable_above(protection.hidden.front());
   return protection;
 }
 
@@ -129,6 +164,7 @@ void tell(const Protection& protection, const ProcessOptions& options, int cgrou
   log::info("how tasks are held", {{"user", protection.user ? protection.user->name : "the server's"},
                                    {"fence", to_text(protection)},
                                    {"new_privileges", protection.no_new_privileges ? "no" : "yes"},
+                                   {"others", protection.calls_filtered ? "call filter" : "open"},
                                    {"processes", or_none(limits.processes)},
                                    {"processes_by", counted},
                                    {"memory", or_none(limits.memory_bytes)},
@@ -140,14 +176,24 @@ void tell(const Protection& protection, const ProcessOptions& options, int cgrou
     log::warning(
         "tasks run as root: whoever may write workflows is as strong as this server; --run-as gives them a user");
   } else if (!protection.user && protection.fence == Fence::none) {
-    log::warning("tasks can read and change the data folder: whoever may write workflows is as strong as this server",
-                 {{"why", options.fence ? "this kernel offers no Landlock" : "--fence off"},
-                  {"help", "start it as root with --run-as USER"}});
+    log::warning(
+        "tasks can read and change the data folder: whoever may write workflows is as strong as this server",
+        {{"why", protection.failed.empty() ? "--fence off" : fmt::format("{}", fmt::join(protection.failed, "; "))},
+         {"help", "start it as root with --run-as USER"}});
   }
-  if (protection.fence != Fence::landlock) return;
-  if (const std::string folders = writable_above(protection.hidden.front()); !folders.empty()) {
-    log::warning("tasks cannot make files directly in the folders that hold the data folder", {{"folders", folders}});
+  if (!protection.failed.empty() && protection.fence != Fence::none) {
+    log::info("not every means of holding tasks works on this machine",
+              {{"failed", fmt::format("{}", fmt::join(protection.failed, "; "))}});
   }
+  if (!protection.closed_folders.empty()) {
+    log::warning("tasks cannot make files directly in the folders that hold the data folder",
+                 {{"folders", protection.closed_folders}});
+  }
+}
+
+std::vector<std::string> Protection::guard_arguments() const {
+  if (fence != Fence::cover) return {};
+  return {"cover", hidden.front(), hidden.back()};
 }
 
 }  // namespace pawl::runner

@@ -16,9 +16,16 @@ struct Protection {
   std::optional<TaskUser> user;  // that tasks run as; nothing: our own
   bool no_new_privileges = false;
   Fence fence = Fence::none;
+  bool isolated = false;          // a cover alone leaves ways around it: see make_isolation(), fence.h
+  bool calls_filtered = false;    // call_filter.h
+  bool signals_filtered = false;
+  std::string closed_folders;     // that hold the data folder, and in which Landlock lets tasks make nothing
+  std::vector<std::string> failed;  // what was tried and does not hold here, with the reason
   std::vector<std::string>
       hidden;  // the server's folder, if it is to be kept from tasks, and the workspace; free of links
 
+  // What the guard is to do at its start.
+  std::vector<std::string> guard_arguments() const;
   const Identity* identity() const { return user ? &user->identity : nullptr; }
 };
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "runner/process/call_filter.h"
 #include "runner/process/fence.h"
 
 namespace pawl::runner {
@@ -69,7 +71,42 @@ int set_limits(const TaskLimits& limits) {
   return error;
 }
 
+// With one byte, as a message that holds nothing is none.
+struct DescriptorMessage {
+  DescriptorMessage() {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = space.data();
+    header.msg_controllen = space.size();
+  }
+  char byte = 0;
+  iovec part{.iov_base = &byte, .iov_len = 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
+  msghdr header{};
+};
+
+bool send_descriptor(int socket, const Descriptor& descriptor) {
+  DescriptorMessage message;
+  cmsghdr* const passed = CMSG_FIRSTHDR(&message.header);
+  passed->cmsg_level = SOL_SOCKET;
+  passed->cmsg_type = SCM_RIGHTS;
+  passed->cmsg_len = CMSG_LEN(sizeof(int));
+  const int number = descriptor.get();
+  std::memcpy(CMSG_DATA(passed), &number, sizeof number);
+  return ::sendmsg(socket, &message.header, MSG_NOSIGNAL) == 1;
+}
+
 }  // namespace
+
+Descriptor receive_descriptor(const Descriptor& socket) {
+  DescriptorMessage message;
+  if (::recvmsg(socket.get(), &message.header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1) return Descriptor{};
+  const cmsghdr* const passed = CMSG_FIRSTHDR(&message.header);
+  if (passed == nullptr || passed->cmsg_type != SCM_RIGHTS) return Descriptor{};
+  int number = -1;
+  std::memcpy(&number, CMSG_DATA(passed), sizeof number);
+  return Descriptor{number};
+}
 
 std::optional<Request> read_request(const Descriptor& file, const StartMessage& message) {
   Request request;
@@ -95,9 +132,10 @@ std::optional<Request> read_request(const Descriptor& file, const StartMessage& 
   return request;
 }
 
-void become_task(const StartMessage& message, const Request& request, int out, int err, int failures, pid_t keeper) {
+void become_task(const StartMessage& message, const Request& request, const TaskDescriptors& descriptors,
+                 const std::vector<sock_filter>& filter, pid_t keeper) {
   using Step = KeeperReport::Step;
-  const auto give_up = [failures](Step step, int error) {
+  const auto give_up = [failures = descriptors.failures](Step step, int error) {
     const StartFailure failure{.step = step, .error = error};
     [[maybe_unused]] const ssize_t written = ::write(failures, &failure, sizeof failure);
     ::_exit(127);
@@ -110,8 +148,8 @@ void become_task(const StartMessage& message, const Request& request, int out, i
   want(Step::limits, set_limits(message.limits));
   // Built by us, who may look into more folders than the user may.
   Descriptor fence;
-  if (message.fence == Fence::landlock) {
-    fence = make_fence(request.hidden, request.run_folder);
+  if (message.fence == Fence::landlock || message.isolated) {
+    fence = message.isolated ? make_isolation() : make_fence(request.hidden, request.run_folder);
     if (!fence.valid()) give_up(Step::fence, errno);
   }
   if (message.other_user) want(Step::user, become(message.user));
@@ -121,12 +159,17 @@ void become_task(const StartMessage& message, const Request& request, int out, i
   if (::getppid() != keeper) ::_exit(127);
 
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(out, STDOUT_FILENO) < 0 || ::dup2(err, STDERR_FILENO) < 0) {
+  if (null < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(descriptors.out, STDOUT_FILENO) < 0 ||
+      ::dup2(descriptors.err, STDERR_FILENO) < 0) {
     give_up(Step::process, errno);
   }
   ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   if (message.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(Step::fence, errno);
-  if (message.fence == Fence::landlock) want(Step::fence, enter_fence(fence));
+  if (fence.valid()) want(Step::fence, enter_fence(fence));
+  if (message.calls_filtered) {
+    const Descriptor listener = enter_call_filter(filter);
+    if (!listener.valid() || !send_descriptor(descriptors.listener_box, listener)) give_up(Step::fence, errno);
+  }
   if (::chdir(request.directory) != 0) give_up(Step::directory, errno);
 
   // The C library keeps 32 and 33 from its own sigaction(), but hands their state on. All zero is the default.

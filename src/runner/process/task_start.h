@@ -1,6 +1,7 @@
 // How a forked process becomes the task. Runs below the guard, where there is one thread, so that fork is safe.
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -32,8 +33,17 @@ struct StartFailure {
   std::int32_t error = 0;
 };
 
+struct TaskDescriptors {
+  int out, err;
+  int failures;      // takes a StartFailure
+  int listener_box;  // socket that takes where the task's calls are asked about, if they are filtered
+};
+
+// The descriptor that was sent through a socket; invalid if there is none.
+Descriptor receive_descriptor(const Descriptor& socket);
+
 // In the new process, a child of `keeper`: gives up all that it must not have, and runs the program.
-[[noreturn]] void become_task(const StartMessage& message, const Request& request, int out, int err, int failures,
-                              pid_t keeper);
+[[noreturn]] void become_task(const StartMessage& message, const Request& request, const TaskDescriptors& descriptors,
+                              const std::vector<sock_filter>& filter, pid_t keeper);
 
 }  // namespace pawl::runner

@@ -47,7 +47,7 @@ int serve(const char* program, const char* workspace, const char* lock, const ch
 int main(int count, char** arguments) {
   const std::string_view word = count > 1 ? arguments[1] : "";
   // As `pawl` leaves: what a library would do at the end of a program is not worth a moment of the next server's.
-  if (word == "__guard") ::_exit(guard_main());
+  if (word == "__guard") ::_exit(guard_main({arguments + 2, arguments + count}));
   if (word == "server" && count == 5) return serve(arguments[0], arguments[2], arguments[3], arguments[4]);
   return 2;
 }

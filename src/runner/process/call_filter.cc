@@ -1,0 +1,234 @@
+#include "runner/process/call_filter.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runner/process/process_tree.h"
+
+namespace pawl::runner {
+namespace {
+
+// ioprio_set(2); glibc has no header for it.
+constexpr scmp_datum_t io_process = 1, io_group = 2, io_user = 3;
+
+using Filter = std::unique_ptr<void, decltype(&::seccomp_release)>;
+
+// Rules are added as long as none fails.
+class Rules {
+ public:
+  explicit Rules(scmp_filter_ctx filter) : filter_(filter) {}
+
+  template <class... Conditions>
+  void ask(const char* name, Conditions... conditions) {
+    add(SCMP_ACT_NOTIFY, name, conditions...);
+  }
+  template <class... Conditions>
+  void refuse(const char* name, Conditions... conditions) {
+    add(SCMP_ACT_ERRNO(EPERM), name, conditions...);
+  }
+  int error() const { return error_; }
+
+ private:
+  template <class... Conditions>
+  void add(std::uint32_t action, const char* name, Conditions... conditions) {
+    if (error_ != 0) return;
+    const std::array<scmp_arg_cmp, sizeof...(conditions)> list{conditions...};
+    error_ = -::seccomp_rule_add_array(filter_, action, ::seccomp_syscall_resolve_name(name),
+                                       static_cast<unsigned>(list.size()), list.data());
+  }
+
+  scmp_filter_ctx filter_;
+  int error_ = 0;
+};
+
+scmp_arg_cmp is(unsigned argument, scmp_datum_t value) { return {argument, SCMP_CMP_MASKED_EQ, 0xffffffff, value}; }
+scmp_arg_cmp is_not(unsigned argument, scmp_datum_t value) { return {argument, SCMP_CMP_NE, value, 0}; }
+
+void add_rules(Rules& rules, bool signals) {
+  // Asking for limits changes nothing: the third argument is what they are to be.
+  rules.ask("prlimit64", is_not(0, 0), is_not(2, 0));
+  for (const char* name : {"sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity",  //
+                           "migrate_pages", "move_pages"}) {
+    rules.ask(name, is_not(0, 0));
+  }
+  rules.ask("setpriority", is(0, PRIO_PROCESS), is_not(1, 0));
+  rules.ask("setpriority", is(0, PRIO_PGRP), is_not(1, 0));
+  rules.ask("ioprio_set", is(0, io_process), is_not(1, 0));
+  rules.ask("ioprio_set", is(0, io_group), is_not(1, 0));
+  // All processes of the user: ours are among them.
+  rules.refuse("setpriority", is(0, PRIO_USER));
+  rules.refuse("ioprio_set", is(0, io_user));
+  if (!signals) return;
+  rules.ask("kill", is_not(0, 0));
+  for (const char* name : {"tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"}) {
+    rules.ask(name);
+  }
+  // The owner of a descriptor is signalled when something comes. Where the owner stands in memory it cannot be judged: it
+  // could be another by the time the kernel reads it.
+  for (const char* name : {"fcntl", "fcntl64"}) {
+    rules.ask(name, is(1, F_SETOWN), is_not(2, 0));
+    rules.refuse(name, is(1, F_SETOWN_EX));
+  }
+  for (const scmp_datum_t request : {0x8901UL /* FIOSETOWN */, 0x8902UL /* SIOCSPGRP */}) {
+    rules.refuse("ioctl", is(1, request));
+  }
+}
+
+std::string field_of(const std::string& path, std::string_view name) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  std::array<char, 4096> buffer;
+  const ssize_t size = file.valid() ? ::read(file.get(), buffer.data(), buffer.size()) : 0;
+  const std::string_view text{buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  const auto at = text.find(fmt::format("\n{}:\t", name));
+  if (at == std::string_view::npos) return {};
+  const auto begin = at + name.size() + 3;
+  return std::string{text.substr(begin, text.find('\n', begin) - begin)};
+}
+
+std::optional<pid_t> number(std::string_view text) {
+  pid_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool exists(pid_t id) { return ::kill(id, 0) == 0 || errno == EPERM; }
+
+// The process that a descriptor of `owner` stands for.
+std::optional<pid_t> process_behind(pid_t owner, int descriptor) {
+  const std::string path = fmt::format("/proc/{}/fd/{}", owner, descriptor);
+  std::array<char, 256> link;
+  const ssize_t size = ::readlink(path.c_str(), link.data(), link.size());
+  if (size <= 0) return std::nullopt;
+  const std::string_view target{link.data(), static_cast<std::size_t>(size)};
+  constexpr std::string_view folder = "/proc/";
+  if (target.starts_with(folder)) return number(target.substr(folder.size()));
+  return number(field_of(fmt::format("/proc/{}/fdinfo/{}", owner, descriptor), "Pid"));
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> make_call_filter(bool signals) {
+  const auto cannot = [](int error) {
+    return fail(Code::unavailable, fmt::format("no filter for system calls: {}", std::strerror(error)));
+  };
+  const Filter filter{::seccomp_init(SCMP_ACT_ALLOW), &::seccomp_release};
+  if (!filter) return cannot(ENOMEM);
+  // A program of the machine's other word size knows the same calls by other numbers.
+  switch (::seccomp_arch_native()) {
+    case SCMP_ARCH_X86_64:
+      ::seccomp_arch_add(filter.get(), SCMP_ARCH_X86);
+      ::seccomp_arch_add(filter.get(), SCMP_ARCH_X32);
+      break;
+    case SCMP_ARCH_AARCH64: ::seccomp_arch_add(filter.get(), SCMP_ARCH_ARM); break;
+  }
+  Rules rules{filter.get()};
+  add_rules(rules, signals);
+  if (rules.error() != 0) return cannot(rules.error());
+  const Descriptor file{::memfd_create("pawl-filter", MFD_CLOEXEC)};
+  if (!file.valid()) return cannot(errno);
+  if (const int error = ::seccomp_export_bpf(filter.get(), file.get())) return cannot(-error);
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  if (size <= 0) return cannot(EIO);
+  std::vector<sock_filter> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
+  if (::pread(file.get(), program.data(), static_cast<std::size_t>(size), 0) != size) return cannot(EIO);
+  return program;
+}
+
+Descriptor enter_call_filter(const std::vector<sock_filter>& filter) {
+  sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                     .filter = const_cast<sock_filter*>(filter.data())};  // NOLINT: the kernel only reads it
+  // The filter is no sandbox for untrusted code, so it need not slow the processor's predictions down.
+  constexpr unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  return Descriptor{static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program))};
+}
+
+CallJudge::~CallJudge() {
+  if (call_ != nullptr) ::seccomp_notify_free(call_, answer_);
+}
+
+void CallJudge::answer(const Descriptor& listener) {
+  if (call_ == nullptr && ::seccomp_notify_alloc(&call_, &answer_) != 0) return;
+  // The library wants it empty; its size is the kernel's to say.
+  std::memset(call_, 0, sizeof *call_);
+  // The caller may have been killed meanwhile.
+  if (::seccomp_notify_receive(listener.get(), call_) != 0) return;
+  answer_->id = call_->id;
+  answer_->val = 0;
+  const bool allowed = allows(*call_);
+  answer_->error = allowed ? 0 : -EPERM;
+  answer_->flags = allowed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
+  ::seccomp_notify_respond(listener.get(), answer_);
+}
+
+bool CallJudge::allows(const seccomp_notif& call) const {
+  const auto caller = static_cast<pid_t>(call.pid);
+  // In a process namespace of its own it can only name what is below it.
+  if (field_of(fmt::format("/proc/{}/status", caller), "NSpid").find('\t') != std::string::npos) return true;
+  const auto argument = [&call](int at) { return static_cast<std::int32_t>(call.data.args[at]); };
+  const std::unique_ptr<char, decltype(&::free)> name{::seccomp_syscall_resolve_num_arch(call.data.arch, call.data.nr),
+                                                      &::free};
+  const std::string_view word = name ? name.get() : "";
+  // The upper half of a register may hold anything; the kernel reads the lower one alone, and there 0 is the caller.
+  const bool names_a_kind = word == "setpriority" || word == "ioprio_set" || word.starts_with("fcntl");
+  if (argument(word.starts_with("fcntl") ? 2 : names_a_kind ? 1 : 0) == 0 && word != "pidfd_send_signal") return true;
+  if (word == "setpriority") {
+    return argument(0) == PRIO_PROCESS ? may_change(argument(1)) : may_change_group(argument(1));
+  }
+  if (word == "ioprio_set") {
+    return argument(0) == io_process ? may_change(argument(1)) : may_change_group(argument(1));
+  }
+  if (word == "fcntl" || word == "fcntl64") {
+    return argument(2) > 0 ? may_change(argument(2)) : may_change_group(-argument(2));
+  }
+  if (word == "kill") return argument(0) > 0 ? may_change(argument(0)) : may_change_group(-argument(0));
+  // The thread is what is signalled, whichever process it is said to belong to.
+  if (word == "tgkill" || word == "rt_tgsigqueueinfo") return may_change(argument(1));
+  if (word == "pidfd_send_signal") {
+    const auto process = process_behind(caller, argument(0));
+    return process && may_change(*process);
+  }
+  return may_change(argument(0));
+}
+
+bool CallJudge::may_change(pid_t id) const {
+  const auto process = number(field_of(fmt::format("/proc/{}/status", id), "Tgid"));
+  // What cannot be seen is not judged, but what is not there is the kernel's to say.
+  if (!process) return !exists(id);
+  const pid_t keeper = ::getpid();
+  pid_t at = *process;
+  if (at == keeper) return false;
+  while (at > 1 && at != keeper) {
+    if (at == server_ || at == guard_) return false;
+    at = parent_of(at).value_or(0);
+  }
+  return true;
+}
+
+bool CallJudge::may_change_group(pid_t group) const {
+  // -1 names every process of the user.
+  if (group == 1) return false;
+  for (const Process& process : all_processes()) {
+    if (process.group == group && !may_change(process.pid)) return false;
+  }
+  return true;
+}
+
+}  // namespace pawl::runner
