@@ -211,8 +211,9 @@ class Database(unittest.TestCase):
                 (data / "pawl.db").chmod(0)
             before = contents(data)
             server.start(ready=False)
-            self.assertEqual(server.process.wait(10), CANNOT_NOW, server.log_text())
-            self.assertIn("Permission denied", server.log_text().splitlines()[-1])
+            code, word = (CANNOT_NOW, "Permission denied") if owner else (REFUSED, "belongs to user 0")
+            self.assertEqual(server.process.wait(10), code, server.log_text())
+            self.assertIn(word, server.log_text().splitlines()[-1])
             self.assertEqual(contents(data), before)
 
     def test_damage_met_later_stops_one_run_and_no_other(self):
@@ -342,8 +343,8 @@ class Logs(unittest.TestCase):
         shutil.rmtree(self.server.data / "logs")
         (self.server.data / "logs").write_text("x")
         self.server.start(ready=False)
-        self.assertEqual(self.server.process.wait(10), CANNOT_NOW)
-        self.assertIn("logs is no folder", self.server.log_text())
+        self.assertEqual(self.server.process.wait(10), REFUSED)
+        self.assertIn("logs is a plain file, not a folder", self.server.log_text())
 
 
 class Workspace(unittest.TestCase):
