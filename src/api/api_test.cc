@@ -127,8 +127,9 @@ TEST_F(Api, TheDescriptionNamesEveryRoute) {
 }
 
 TEST_F(Api, AStoreThatCannotBeReadIsToldAsUnavailable) {
-  const auto handler =
-      make_api({.admin_token = [] { return std::string(token); }}, inbox_, histories_, [] { return fail(Code::unavailable, "no store"); }, *logs_);
+  const auto handler = make_api(
+      {.admin_token = [] { return std::string(token); }}, inbox_, histories_,
+      [] { return fail(Code::unavailable, "no store"); }, *logs_);
   std::promise<int> status;
   handler(make_request("GET", "/api/v1/runs", "", {{"authorization", "Bearer " + token}}),
           [&](const net::Response& r) { status.set_value(r.status); });

@@ -1,4 +1,4 @@
-// The token of the local admin, in a file that whoever runs the server may read, replace and remove while it runs.
+// The token of the local admin, in a file that the user of the server may read, replace and remove while it runs.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@ namespace pawl {
 // "SIGTERM"; a realtime one is "SIGRTMIN+3".
 std::string signal_name(int number);
 
-// Whether whoever started this process wants it to be ignored, as nohup does and a shell for its background jobs. To be
+// Whether the starter of this process wants it to be ignored, as nohup does and a shell for its background jobs. To be
 // asked before anything is set here.
 bool is_ignored(int number);
 
