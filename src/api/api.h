@@ -16,7 +16,8 @@
 namespace pawl::api {
 
 struct ApiOptions {
-  std::string admin_token;  // empty: no token is right, and nothing but health is answered
+  // Asked at each request, from any thread. Absent or empty: no token is right, and nothing but health is answered.
+  std::function<std::string()> admin_token;
   std::function<bool()> ready;  // what /readyz says; must not block. Absent: ready
   std::size_t threads = 2;  // that read the store, fold histories and parse definitions
   std::size_t queue = 1'000;  // requests that may wait for them; more get 503

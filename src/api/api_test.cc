@@ -127,8 +127,9 @@ TEST_F(Api, TheDescriptionNamesEveryRoute) {
 }
 
 TEST_F(Api, AStoreThatCannotBeReadIsToldAsUnavailable) {
-  const auto handler =
-      make_api({.admin_token = token}, inbox_, histories_, [] { return fail(Code::unavailable, "no store"); }, *logs_);
+  const auto handler = make_api(
+      {.admin_token = [] { return std::string(token); }}, inbox_, histories_,
+      [] { return fail(Code::unavailable, "no store"); }, *logs_);
   std::promise<int> status;
   handler(make_request("GET", "/api/v1/runs", "", {{"authorization", "Bearer " + token}}),
           [&](const net::Response& r) { status.set_value(r.status); });
@@ -139,7 +140,7 @@ TEST_F(Api, AQueueThatIsFullTurnsRequestsAwayAtOnce) {
   // The one thread is held while it opens its reader.
   std::promise<void> opening, go;
   const auto handler = make_api(
-      {.admin_token = token, .threads = 1, .queue = 1}, inbox_, histories_,
+      {.admin_token = [] { return std::string(token); }, .threads = 1, .queue = 1}, inbox_, histories_,
       [&]() -> Result<std::unique_ptr<store::Reader>> {
         opening.set_value();
         go.get_future().wait();

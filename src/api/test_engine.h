@@ -115,8 +115,8 @@ class Schedules : public Client {
   std::unique_ptr<driver::Histories> histories_ = driver::make_histories(*store_, plans_);
   EngineInbox inbox_{*store_};
   net::Handler handler_ = make_api(
-      {.admin_token = token, .now = [this] { return inbox_.now(); }, .timezone = "UTC"}, inbox_, *histories_,
-      [this] { return store_->reader(); }, *logs_);
+      {.admin_token = [] { return std::string(token); }, .now = [this] { return inbox_.now(); }, .timezone = "UTC"},
+      inbox_, *histories_, [this] { return store_->reader(); }, *logs_);
 };
 
 }  // namespace pawl::api

@@ -270,7 +270,7 @@ class Api : public Client {
   FakeHistories histories_;
   FakeInbox inbox_{*store_, histories_};
   net::Handler handler_ = make_api(
-      {.admin_token = token, .ready = [this] { return ready_; }}, inbox_, histories_,
+      {.admin_token = [] { return std::string(token); }, .ready = [this] { return ready_; }}, inbox_, histories_,
       [this] { return store_->reader(); }, *logs_);
 };
 

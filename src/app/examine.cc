@@ -38,6 +38,10 @@ cli::Finding database(const std::string& data) {
   const auto wrong = [&](std::string why, std::string hint) {
     return cli::Finding{"database", State::wrong, fmt::format("{}: {}", path, why), std::move(hint)};
   };
+  // SQLite would wait for a pipe.
+  for (const char* side : {"", "-wal", "-shm", "-journal"})
+    if (fs::exists(path + side, ignored) && !fs::is_regular_file(path + side, ignored))
+      return wrong(fmt::format("{} is no plain file", path + side), "move it away");
   auto connection = open_to_read(path);
   if (!connection) return wrong(connection.error().message, "restore it from a backup, or name another --data");
   const auto owner = (*connection)->integer("PRAGMA application_id");

@@ -8,12 +8,15 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <thread>
 #include <tuple>
 #include <utility>
 
+#include "app/data_folder.h"
 #include "app/system_ports.h"
 #include "base/log.h"
+#include "base/own_file.h"
 #include "base/thread_annotations.h"
 #include "driver/carried_time.h"
 #include "driver/plan_cache.h"
@@ -150,17 +153,6 @@ class RunFiles final : public driver::Remains {
   runner::ProcessRunner& process_;
 };
 
-// What is there must be a folder; what is not will be made.
-Result<void> check_folder(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_directory(status)) return {};
-  if (std::filesystem::exists(status)) return fail(Code::unavailable, path + " is no folder: move it away");
-  if (std::filesystem::is_symlink(std::filesystem::symlink_status(path, error)))
-    return fail(Code::unavailable, path + " is a link that leads nowhere: is its disk mounted?");
-  return {};
-}
-
 // Whether a run is a success, by a reader that lives as long as the function.
 std::function<bool(RunId)> success_by(store::Store& store) {
   return [&store, reader = std::shared_ptr<store::Reader>()](RunId id) mutable {
@@ -180,8 +172,7 @@ class OpenHost final : public Host {
   ~OpenHost() override { stop_now(); }
 
   Result<void> open() {
-    if (const auto made = make_folder(options_.data); !made) return made;
-    if (const auto usable = check_folder(options_.data + "/logs"); !usable) return usable;
+    if (const auto made = make_data_folder(options_.data, !options_.run_as.empty()); !made) return made;
     auto store = store::open_sqlite({.path = options_.data + "/pawl.db"});
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);
@@ -250,6 +241,18 @@ class OpenHost final : public Host {
   driver::Histories& histories() override { return *histories_; }
   store::Store& store() override { return *store_; }
   store::LogStore& logs() override { return *logs_; }
+  Result<void> still_ours() override {
+    if (auto kept = store_->still_ours(); !kept) return kept;
+    // Made with the first task, and never removed by us.
+    const auto lock = file_id(options_.data + "/guard.lock");
+    if (!lock || *lock == guard_lock_) return {};
+    if (guard_lock_)
+      return fail(Code::conflict, options_.data +
+                                      "/guard.lock was removed or replaced: the next server could not see whether "
+                                      "processes of tasks are left");
+    guard_lock_ = *lock;
+    return {};
+  }
   Result<void> start() override { return driver_->start(); }
   void stop() override {
     if (driver_) driver_->stop();
@@ -286,6 +289,7 @@ class OpenHost final : public Host {
   }
 
   HostOptions options_;
+  std::optional<FileId> guard_lock_;  // as it was first seen
   SystemClock clock_;
   SystemRng rng_;
   Gate gate_;

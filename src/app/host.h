@@ -44,6 +44,9 @@ class Host {
   virtual driver::Histories& histories() = 0;
   virtual store::Store& store() = 0;
   virtual store::LogStore& logs() = 0;
+  // Whether the locks and the database still have their names. Error: conflict, one was removed or replaced, so that
+  // another server could work on the folder, or what is written is lost. Costs little. Threads: one.
+  virtual Result<void> still_ours() = 0;
   // Starts the engine: from here on runs go on. Once.
   virtual Result<void> start() = 0;
   // Lets running tasks finish for the stop timeout, cuts off the rest and joins. Safe twice.
@@ -51,7 +54,8 @@ class Host {
   virtual void stop_now() = 0;
 };
 
-// Opens everything and starts nothing. Error: what the store says; conflict, if another process holds the folder.
+// Opens everything and starts nothing. Error: what the store says; conflict, if another process holds the folder; refused,
+// if something in it is not ours (app/data_folder.h).
 Result<std::unique_ptr<Host>> open_host(HostOptions options);
 
 // How the descriptors that the process may have are shared out, so that neither clients nor calls take those without

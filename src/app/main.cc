@@ -5,11 +5,13 @@
 
 #include "app/examine.h"
 #include "app/serve.h"
+#include "app/standard_descriptors.h"
 #include "cli/cli.h"
 #include "runner/process/process_runner.h"
 
 int main(int argc, char** argv) {
-  // Before anything else: the guard starts no thread and reads no configuration.
+  pawl::app::open_standard_descriptors();
+  // Before the rest: the guard starts no thread and reads no configuration.
   if (argc >= 2 && std::strcmp(argv[1], "__guard") == 0) _exit(pawl::runner::guard_main({argv + 2, argv + argc}));
   return pawl::cli::run({argv + 1, argv + argc},
                         {.serve = pawl::app::serve, .local = pawl::app::open_local, .examine = pawl::app::examine});

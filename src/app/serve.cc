@@ -1,12 +1,9 @@
 #include "app/serve.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,19 +11,20 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
-#include <fstream>
+#include <functional>
 #include <new>
 #include <optional>
 #include <system_error>
 #include <thread>
 
 #include "api/api.h"
+#include "app/admin_token.h"
 #include "app/host.h"
-#include "app/system_ports.h"
+#include "app/signals.h"
 #include "app/workflow_files.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "net/server.h"
 #include "runner/http/egress.h"
 
@@ -37,16 +35,8 @@ namespace {
 
 constexpr int cannot_now = 3;  // exit code: started again later, it may work
 
-// The signals that end the server, blocked in all threads and waited for by the main one. SIGUSR1 is our own: the store
-// has failed.
-sigset_t ending_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGUSR1);
-  return set;
-}
+// How often it is looked whether token and locks are still the ones that were opened.
+constexpr auto look_every = std::chrono::milliseconds(500);
 
 bool starts_with_passed(std::string_view name, const std::vector<std::string>& passed) {
   return name.starts_with("PAWL_VAR_") || std::ranges::find(passed, name) != passed.end();
@@ -65,36 +55,6 @@ Json environment(const std::vector<std::string>* passed) {
     values[json::string_view(name.data(), name.size())] = json::string_view(value.data(), value.size());
   }
   return values;
-}
-
-// The token of the local admin: made once, 256 random bits, for this user's eyes alone.
-Result<std::string> admin_token(const std::string& path) {
-  std::ifstream old(path);
-  std::string token;
-  if (old && std::getline(old, token) && token.size() >= 32) {
-    struct stat info{};
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0)
-      return fail(Code::refused,
-                  fmt::format("{} can be read by others; 'chmod 600' it, or remove it to get a new one", path));
-    return token;
-  }
-  SystemRng random;
-  token = "pawl_";
-  for (int i = 0; i < 4; ++i) token += fmt::format("{:016x}", random.next());
-  const std::string fresh = path + ".new";
-  unlink(fresh.c_str());
-  const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  const std::string line = token + "\n";
-  const bool written =
-      file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(file) == 0;
-  if (file >= 0) close(file);
-  if (!written || rename(fresh.c_str(), path.c_str()) != 0) {
-    const int why = errno;
-    unlink(fresh.c_str());
-    return fail(why == ENOSPC ? Code::overloaded : Code::unavailable,
-                fmt::format("{} cannot be written: {}", path, std::strerror(why)));
-  }
-  return token;
 }
 
 struct Address {
@@ -139,8 +99,20 @@ runner::TaskLimits limits_of(const cli::TaskRules& rules) {
           .file_bytes = rules.limits.file_bytes};
 }
 
+// Says it without fail: a standard output or error that cannot be written to does not end a server.
+bool print_line(int descriptor, std::string line) {
+  line += '\n';
+  for (std::string_view rest = line; !rest.empty();) {
+    const ssize_t written = ::write(descriptor, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
 int complain(const Error& error) {
-  fmt::print(stderr, "pawl: {}\n", error.message);
+  print_line(STDERR_FILENO, "pawl: " + error.message);
   switch (error.code) {
     case Code::invalid: return 2;
     case Code::conflict:
@@ -179,6 +151,102 @@ int complain(const Error& error) {
   std::abort();
 }
 
+// As many descriptors as we may have, for thousands of calls at once. Error: they are too few for anything.
+Result<void> prepare_process() {
+  // No process of our user may look into our memory or our environment, and no dump of it is written.
+  prctl(PR_SET_DUMPABLE, 0);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  if (descriptor_limit() < fewest_descriptors)
+    return fail(Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
+                                               "`ulimit -n`, or LimitNOFILE= of systemd",
+                                               descriptor_limit(), fewest_descriptors));
+  mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
+  return {};
+}
+
+HostOptions host_options(const cli::ServeOptions& options, std::shared_ptr<const runner::EgressPolicy> egress,
+                         Signals& signals) {
+  return {.data = options.data,
+          .workspace = options.workspace,
+          .environment = environment(&options.pass_env),
+          .stop_timeout = options.stop_timeout,
+          .egress = std::move(egress),
+          .limits = limits_of(options.rules),
+          .run_as = options.run_as,
+          .for_others = true,
+          .fence = fence_of(options.fence),
+          .observer = nullptr,
+          .on_fatal =
+              [&signals](const Error& error) {
+                log::error("the store cannot be relied on any more; stopping", {{"why", error.message}});
+                signals.report_store_failure();
+              },
+          .takes_up = {}};
+}
+
+void say_ready(const std::string& host, std::uint16_t port, const std::string& data) {
+  const std::string shown = host.find(':') == std::string::npos ? host : "[" + host + "]";
+  if (!print_line(STDOUT_FILENO,
+                  fmt::format("pawl {} ready on http://{}:{} (data in {})", PAWL_VERSION, shown, port, data)))
+    log::warning("standard output cannot be written to; the server is ready and goes on",
+                 {{"address", fmt::format("{}:{}", shown, port)}});
+}
+
+// What a SIGHUP has read again, each by a call that returns at once and logs what comes of it.
+using Reloads = std::vector<std::function<void()>>;
+
+enum class End : std::uint8_t { asked, store_failed, folder_lost };
+
+// Until somebody asks for a stop, or it cannot go on.
+End serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const Reloads& reloads) {
+  for (;;) {
+    const Signals::News news = signals.wait(look_every);
+    switch (news.kind) {
+      case Signals::Kind::stop:
+        log::info("stopping", {{"signal", news.signal}, {"from", news.sender}});
+        return End::asked;
+      case Signals::Kind::reload:
+        log::info("reading again what may have changed", {{"signal", news.signal}, {"from", news.sender}});
+        for (const auto& again : reloads) again();
+        break;
+      case Signals::Kind::store_failed: return End::store_failed;
+      case Signals::Kind::tick:
+        token.look();
+        if (const auto ours = host.still_ours(); !ours) {
+          log::error("the data folder cannot be relied on any more; stopping", {{"why", ours.error().message}});
+          return End::folder_lost;
+        }
+        break;
+      case Signals::Kind::released: break;  // comes later
+    }
+  }
+}
+
+// Requests are answered while tasks finish; a second signal ends the patience.
+void stop_patiently(Signals& signals, Host& host, AdminToken& token) {
+  std::jthread impatient([&] {
+    for (;;) {
+      const Signals::News news = signals.wait(look_every);
+      switch (news.kind) {
+        case Signals::Kind::stop:
+          log::info("a second signal: running tasks are cut off", {{"signal", news.signal}, {"from", news.sender}});
+          host.driver().hurry();
+          break;
+        case Signals::Kind::store_failed: host.driver().hurry(); break;
+        case Signals::Kind::reload: break;  // too late to matter
+        case Signals::Kind::tick: token.look(); break;
+        case Signals::Kind::released: return;
+      }
+    }
+  });
+  host.stop();
+  signals.release();
+}
+
 int serve_to_the_end(const cli::ServeOptions& options) {
   const auto address = parse_address(options.listen);
   if (!address) return complain(address.error());
@@ -190,51 +258,20 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   const auto egress = std::make_shared<runner::EgressPolicy>(std::move(*allowed));
   log::configure(log::Level::info, options.json_log ? log::Format::json : log::Format::text);
 
-  const sigset_t signals = ending_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  // No process of our user may look into our memory or our environment, and no dump of it is written.
-  prctl(PR_SET_DUMPABLE, 0);
-
-  // Thousands of calls at once want as many descriptors as we are allowed.
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  if (descriptor_limit() < fewest_descriptors)
-    return complain({Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
-                                                    "`ulimit -n`, or LimitNOFILE= of systemd",
-                                                    descriptor_limit(), fewest_descriptors)});
-  mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
-
-  std::atomic<bool> store_failed = false;
-  auto host = open_host({.data = options.data,
-                         .workspace = options.workspace,
-                         .environment = environment(&options.pass_env),
-                         .stop_timeout = options.stop_timeout,
-                         .egress = egress,
-                         .limits = limits_of(options.rules),
-                         .run_as = options.run_as,
-                         .for_others = true,
-                         .fence = fence_of(options.fence),
-                         .observer = nullptr,
-                         .on_fatal =
-                             [&](const Error& error) {
-                               log::error("the store cannot be relied on any more; stopping", {{"why", error.message}});
-                               store_failed = true;
-                               kill(getpid(), SIGUSR1);
-                             },
-                         .takes_up = {}});
+  const auto signals = Signals::take();
+  if (!signals) return complain(signals.error());
+  if (const auto prepared = prepare_process(); !prepared) return complain(prepared.error());
+  auto host = open_host(host_options(options, egress, **signals));
   if (!host) return complain(host.error());
-  auto token = admin_token(options.data + "/admin.token");
+  const auto token = AdminToken::open(options.data + "/" + cli::token_file);
   if (!token) return complain(token.error());
 
   std::atomic<bool> started = false;
   driver::Driver& driver = (*host)->driver();
   auto handler = api::make_api(
-      {.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }}, driver,
-      (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
+      {.admin_token = [&] { return (*token)->current(); },
+       .ready = [&] { return started && driver.recovered() && !driver.failed(); }},
+      driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
@@ -253,34 +290,18 @@ int serve_to_the_end(const cli::ServeOptions& options) {
     return complain(watched.error());
   }
   started = true;
-  const std::string shown = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  fmt::print("pawl {} ready on http://{}:{} (data in {})\n", PAWL_VERSION, shown, server->port(), options.data);
-  std::fflush(stdout);
+  say_ready(address->host, server->port(), options.data);
 
-  int signal_number = 0;
-  while (sigwait(&signals, &signal_number) != 0) {
-  }
+  const Reloads reloads{[&] { folder->read_again(); }};
+  const End end = serve_until_the_end(**signals, **host, **token, reloads);
   folder->stop();
-  if (!store_failed) log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
-  if (store_failed) {
+  if (end == End::asked)
+    stop_patiently(**signals, **host, **token);
+  else
     (*host)->stop_now();
-  } else {
-    // Requests are answered while tasks finish; a second signal ends the patience.
-    std::atomic<bool> done = false;
-    std::jthread impatient([&] {
-      while (!done) {
-        int again = 0;
-        if (sigwait(&signals, &again) == 0 && !done) (*host)->driver().hurry();
-      }
-    });
-    (*host)->stop();
-    done = true;
-    kill(getpid(), SIGUSR1);
-    impatient.join();
-  }
   server->stop(std::chrono::seconds(2));
   server.reset();
-  return store_failed ? cannot_now : 0;
+  return end != End::asked || driver.failed() ? cannot_now : 0;
 }
 
 }  // namespace
@@ -321,7 +342,7 @@ Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, 
                                                      const cli::TakesUp& takes_up, const cli::TaskRules& rules) {
   auto allowed = runner::EgressPolicy::make(rules.egress.allow, rules.egress.deny, true);
   if (!allowed) return std::unexpected(allowed.error());
-  signal(SIGPIPE, SIG_IGN);
+  ignore_signals_of_writing();
   log::configure(log::Level::warning, log::Format::text);
   HostOptions options;
   options.data = folder;
@@ -330,7 +351,7 @@ Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, 
   options.egress = std::make_shared<const runner::EgressPolicy>(std::move(*allowed));
   options.observer = observer;
   options.on_fatal = [](const Error& error) {
-    fmt::print(stderr, "pawl: the store cannot be relied on any more: {}\n", error.message);
+    print_line(STDERR_FILENO, "pawl: the store cannot be relied on any more: " + error.message);
     _exit(1);
   };
   options.takes_up = [&takes_up](store::Reader& reader) -> Result<std::function<bool(RunId)>> {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -97,11 +98,16 @@ class Watched final : public WorkflowFiles {
     return {};
   }
 
+  void read_again() override {
+    if (!thread_.joinable()) return log::info("there is no folder of workflows to read again: see --workflows");
+    again_ = true;
+    wake();
+  }
+
   void stop() override {
     if (thread_.joinable()) {
       thread_.request_stop();
-      const std::uint64_t one = 1;
-      [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
+      wake();
       thread_.join();
     }
     for (int* descriptor : {&watch_, &wake_})
@@ -117,6 +123,11 @@ class Watched final : public WorkflowFiles {
     std::string workflow, file;  // of a definition that was sent
     std::future<std::string> refusal;  // empty: none
   };
+
+  void wake() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
+  }
 
   // Nobody watches files any more, so nobody else could change those workflows.
   Result<void> release_all() {
@@ -153,8 +164,9 @@ class Watched final : public WorkflowFiles {
     std::array<pollfd, 2> descriptors{{{watch_, POLLIN, 0}, {wake_, POLLIN, 0}}};
     const int ready = ::poll(descriptors.data(), descriptors.size(), most_ms);
     std::array<char, 4096> events;
-    while (::read(watch_, events.data(), events.size()) > 0) {
-    }
+    for (const int descriptor : {watch_, wake_})
+      while (::read(descriptor, events.data(), events.size()) > 0) {
+      }
     return ready > 0;
   }
 
@@ -192,8 +204,11 @@ class Watched final : public WorkflowFiles {
 
   void look() {
     readable_ = false;
+    const bool again = again_.exchange(false);
     const std::vector<std::string> found = find_files();
     if (!readable_) return;
+    if (again)
+      for (auto& [path, file] : files_) file.stamp = {};
     // What has vanished first, so that a workflow whose file was renamed is taken from its new one.
     std::vector<Told> answers;
     std::set<std::string> left;
@@ -223,6 +238,9 @@ class Watched final : public WorkflowFiles {
       if (const std::string why = answer.refusal.get(); !why.empty() && !answer.file.empty())
         tell(WorkflowFileLost{answer.workflow, answer.file, why, false}, refused);
     for (auto& answer : refused) answer.refusal.wait();
+    if (again)
+      log::info("the folder of workflows was read again",
+                {{"folder", folder_}, {"files", std::to_string(found.size())}});
   }
 
   void take(const std::string& path, File& file, std::vector<Told>& answers) {
@@ -277,6 +295,7 @@ class Watched final : public WorkflowFiles {
   store::Store& store_;
   int watch_ = -1, wake_ = -1;
   bool told_ = false, readable_ = false;
+  std::atomic<bool> again_ = false;
   std::map<std::string, File> files_;  // by path
   std::jthread thread_;
 };

@@ -9,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 
+#include "base/system_error.h"
 #include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/text.h"
@@ -494,8 +495,8 @@ int run_on(Console& console, const std::vector<std::string>& arguments, const Ho
   } catch (const std::exception& error) {
     tell(console, {Exit::failed, "internal", error.what(), {}}, false);
   }
-  if (!console.fully_written()) {
-    console.complain("pawl: not all output could be written");
+  if (const int error = console.write_error(); error != 0) {
+    console.complain(fmt::format("pawl: not all output could be written: {}", system_words(error)));
     if (exit == Exit::fine) exit = Exit::failed;
   }
   return exit;

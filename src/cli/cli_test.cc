@@ -247,10 +247,14 @@ TEST(Apply, SendsNothingIfOneOfTheFilesIsWrong) {
 TEST(Output, ThatCannotBeWrittenIsAFailure) {
   Console console;
   console.out = std::fopen("/dev/full", "w");
-  console.err = std::fopen("/dev/null", "w");
+  char* said = nullptr;
+  std::size_t size = 0;
+  console.err = ::open_memstream(&said, &size);
   EXPECT_EQ(run_on(console, {"--version"}, {}), 1);
   std::fclose(console.out);
   std::fclose(console.err);
+  EXPECT_THAT(said, HasSubstr("not all output could be written: No space left on device"));
+  std::free(said);
 }
 
 }  // namespace

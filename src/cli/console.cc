@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 namespace pawl::cli {
@@ -44,23 +45,32 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-void Console::print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), out); }
+void Console::note_error(bool failed) {
+  if (failed && first_error_ == 0) first_error_ = errno == 0 ? EIO : errno;
+}
+
+void Console::print(std::string_view text) { note_error(std::fwrite(text.data(), 1, text.size(), out) != text.size()); }
 
 void Console::line(std::string_view text) {
   print(text);
-  std::fputc('\n', out);
+  note_error(std::fputc('\n', out) == EOF);
   // Whoever reads a pipe of ours wants a line when it happens.
-  std::fflush(out);
+  flush();
 }
 
+void Console::flush() { note_error(std::fflush(out) != 0); }
+
 void Console::complain(std::string_view text) {
-  std::fflush(out);
+  flush();
   std::fwrite(text.data(), 1, text.size(), err);
   std::fputc('\n', err);
   std::fflush(err);
 }
 
-bool Console::fully_written() { return std::fflush(out) == 0 && std::ferror(out) == 0; }
+int Console::write_error() {
+  flush();
+  return first_error_;
+}
 
 std::string Console::paint(Colour wanted, std::string_view text) const {
   const std::string_view begin = colour ? sequence(wanted) : "";

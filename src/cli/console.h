@@ -17,15 +17,21 @@ struct Console {
   bool unicode = false;     // else marks are ASCII
   bool redraws = false;     // `out` is a terminal on which lines can be drawn again
 
-  // Errors of writing show in fully_written().
+  // Errors of writing show in write_error().
   void print(std::string_view text);
   void line(std::string_view text);
+  void flush();
   void complain(std::string_view text);  // a line on `err`
-  bool fully_written();
+  // The errno of the first write to `out` that failed, after a last flush; 0: all is written.
+  int write_error();
 
   std::string paint(Colour colour, std::string_view text) const;
   int columns() const;
   int rows() const;
+
+ private:
+  void note_error(bool failed);
+  int first_error_ = 0;
 };
 
 // Standard output and error. Colour on a terminal unless NO_COLOR is set or TERM is dumb; Unicode if the locale's name

@@ -117,6 +117,9 @@ Finding folder(const std::string& data) {
   if (::access(there.c_str(), W_OK | X_OK) != 0)
     return wrong("folder", fmt::format("{} cannot be written by this user: {}", there.string(), because(errno)),
                  "name another --data, or change the owner of this one");
+  if (made && info.st_uid != ::geteuid())
+    return wrong("folder", fmt::format("{} belongs to user {}, and this is user {}", data, info.st_uid, ::geteuid()),
+                 "run it as that user, or change the owner of the folder and of what is in it");
   struct statfs system{};
   constexpr std::int64_t nfs = 0x6969, smb = 0x517B, cifs = 0xFF534D42, smb2 = 0xFE534D42, tmpfs = 0x01021994;
   if (::statfs(there.c_str(), &system) == 0) {
@@ -128,7 +131,9 @@ Finding folder(const std::string& data) {
   }
   if (!made) return fine("folder", data + " will be made");
   if ((info.st_mode & 066) != 0)
-    return odd("folder", fmt::format("{} can be read by others (mode {:o})", data, info.st_mode & 0777),
+    return odd("folder",
+               fmt::format("{} is open to others (mode {:o}), which the server changes or refuses", data,
+                           info.st_mode & 07777),
                fmt::format("chmod 700 {}", shell_word(data)));
   return fine("folder", data);
 }
@@ -173,7 +178,7 @@ Finding sync(const std::string& data) {
 // that starts. 0: nobody that can be seen.
 int lock_holder(const std::string& path) {
   struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return 0;
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return 0;
   int written = 0;  // by whom took it last
   std::ifstream(path) >> written;
   std::ifstream locks("/proc/locks");

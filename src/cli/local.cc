@@ -13,8 +13,11 @@
 #include <chrono>
 #include <filesystem>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/thread_annotations.h"
 #include "base/utf8.h"
 #include "cli/commands.h"
@@ -41,40 +44,53 @@ void ring() {
 }
 
 std::atomic<int> interrupts = 0;    // Ctrl-C so far
-std::atomic<int> terminations = 0;  // SIGTERM, SIGHUP
+std::atomic<int> terminations = 0;  // SIGTERM, SIGQUIT, SIGHUP
+std::atomic<int> stray = 0;         // a signal that means nothing to us; 0: none
 static_assert(std::atomic<int>::is_always_lock_free);
 
 void on_signal(int number) {
   const int saved = errno;
-  ++(number == SIGINT ? interrupts : terminations);
+  switch (number) {
+    case SIGINT: ++interrupts; break;
+    case SIGTERM:
+    case SIGQUIT:
+    case SIGHUP: ++terminations; break;
+    default: stray = number;
+  }
   ring();
   errno = saved;
 }
 
+// Caught until the end of its life, but for those that are ignored at its beginning: `nohup pawl run` outlives its
+// terminal.
 class Signals {
  public:
   Signals() {
     bell();
-    interrupts = terminations = 0;
+    interrupts = terminations = stray = 0;
     struct sigaction action{};
     action.sa_flags = SA_RESTART;
     action.sa_handler = &on_signal;
-    for (std::size_t i = 0; i < caught.size(); ++i) ::sigaction(caught[i], &action, &before_[i]);
-    // A reader of our output that has gone away does not end the run.
+    const auto set = [&](int number) {
+      if (is_ignored(number)) return;
+      before_.emplace_back(number, decltype(action){});
+      ::sigaction(number, &action, &before_.back().second);
+    };
+    for (const int number : {SIGINT, SIGTERM, SIGQUIT, SIGHUP}) set(number);
+    for (const int number : stray_signals()) set(number);
+    // A reader of our output that has gone away does not end the run, nor does a file that may not grow.
     action.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &action, &pipe_before_);
+    for (const int number : {SIGPIPE, SIGXFSZ}) set(number);
+    ignore_signals_of_writing();
   }
   ~Signals() {
-    for (std::size_t i = 0; i < caught.size(); ++i) ::sigaction(caught[i], &before_[i], nullptr);
-    ::sigaction(SIGPIPE, &pipe_before_, nullptr);
+    for (const auto& [number, action] : before_) ::sigaction(number, &action, nullptr);
   }
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
  private:
-  static constexpr std::array caught{SIGINT, SIGTERM, SIGHUP};
-  std::array<struct sigaction, caught.size()> before_{};
-  struct sigaction pipe_before_{};
+  std::vector<std::pair<int, struct sigaction>> before_;
 };
 
 class Commits final : public driver::Observer {
@@ -201,6 +217,11 @@ Outcome<int> watch(Console& console, const Common& common, LocalEngine& engine, 
                      fmt::format("stopped; run {} goes on with: {}", to_string(id), how_to_resume(id, common)),
                      {{"run", to_string(id)}});
     }
+    if (const int number = stray.exchange(0); number != 0)
+      progress.say(
+          number == SIGXCPU
+              ? "SIGXCPU: the limit of processor time is reached, and the system kills at the hard one (ulimit -t)"
+              : fmt::format("{} means nothing here and is ignored", signal_name(number)));
     if (interrupts > 0 && !cancelling) {
       cancelling = true;
       progress.say("cancelling the run; Ctrl-C again stops at once");

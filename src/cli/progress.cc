@@ -20,7 +20,7 @@ void Screen::draw(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) frame += line + '\n';
   drawn_ = lines.size();
   console_.print(frame);
-  std::fflush(console_.out);
+  console_.flush();
 }
 
 Progress::Progress(Console& console, LocalEngine& engine, RunId id, Show show, std::int64_t first_attempt,

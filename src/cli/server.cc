@@ -1,14 +1,16 @@
 #include "cli/server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <fstream>
 #include <thread>
 
 #include "base/id.h"
+#include "base/own_file.h"
 #include "cli/cli.h"
 #include "cli/render.h"
 #include "net/url.h"
@@ -43,10 +45,11 @@ Token find_token(const Common& common, const ServerAddress& address) {
   const std::string folder = data_folder(common);
   if (folder.empty()) return {"", "set PAWL_TOKEN, or name the server's data folder with --data"};
   const std::string path = folder + '/' + token_file;
-  std::ifstream file(path);
+  const auto file =
+      OwnFile::open(path, O_RDONLY, {.any_owner = true, .more_names = true, .follow = true, .open_to_others = true});
   std::string text(longest_token, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  const ssize_t size = file ? ::pread(file->get(), text.data(), text.size(), 0) : 0;
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
   text = trimmed(text);
   if (text.empty())
     return {"", fmt::format("{} cannot be read; set PAWL_TOKEN, or name the server's data folder with --data", path)};

@@ -17,8 +17,8 @@ class Remote : public testing::Test {
     net::ServerOptions options;
     options.port = 0;
     server_ = net::make_server(options, api::make_api(
-                                            {.admin_token = "secret"}, engine_.inbox(), engine_.histories(),
-                                            [this] { return engine_.store().reader(); }, *logs_));
+                                            {.admin_token = [] { return std::string("secret"); }}, engine_.inbox(),
+                                            engine_.histories(), [this] { return engine_.store().reader(); }, *logs_));
     check(server_->start().has_value());
     address_ = "127.0.0.1:" + std::to_string(server_->port());
     ::setenv("PAWL_SERVER", address_.c_str(), 1);

@@ -1,12 +1,12 @@
-// An open file, closed at the end of its owner's life, and errors of the system as errors of ours.
+// An open file, closed at the end of its owner's life.
 #pragma once
 
 #include <unistd.h>
 
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
+#include "base/system_error.h"
 
 namespace pawl::store {
 
@@ -24,10 +24,6 @@ class Descriptor {
  private:
   int value_;
 };
-
-// "cannot `what` `path`: …" of an errno: overloaded where room (its name is no_room) or descriptors are short,
-// otherwise unavailable.
-std::unexpected<Error> system_error(int error, std::string_view what, const std::string& path);
 
 // Makes the entries of a folder durable: files that were created or renamed in it.
 Result<void> sync_folder(const std::string& path);

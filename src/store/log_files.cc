@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/own_file.h"
 #include "base/thread_annotations.h"
 #include "store/descriptor.h"
 #include "store/log_frame.h"
@@ -20,6 +21,9 @@
 
 namespace pawl::store {
 namespace {
+
+// Who saves copies of a folder of logs may do so by hard links: nothing that is written in a log is ever changed.
+constexpr OwnFileRules log_rules{.more_names = true};
 
 using DescriptorPtr = std::shared_ptr<const Descriptor>;
 
@@ -199,9 +203,11 @@ class LogFiles final : public LogStore {
     const auto invalid = [&] {
       return fail(Code::invalid, fmt::format("no frame of the log begins at byte {}", offset));
     };
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!file && errno == ENOENT) return offset == 0 ? Result<std::uint64_t>(0) : invalid();
-    if (!file) return system_error(errno, "open", path);
+    auto opened = OwnFile::open(path, O_RDONLY, log_rules);
+    if (!opened && opened.error().code == Code::not_found) return offset == 0 ? Result<std::uint64_t>(0) : invalid();
+    if (!opened && opened.error().code == Code::refused) return fail(Code::corrupt, opened.error().message);
+    if (!opened) return std::unexpected(opened.error());
+    const Descriptor file(opened->release());
     const auto size = size_of(file, path);
     if (!size) return size;
     const auto end = known_end(run).value_or(*size);
@@ -319,25 +325,28 @@ class LogFiles final : public LogStore {
   // Leaves `descriptor` empty if there is no such file and it is not to be made.
   Result<void> open_file(const FilePtr& file, int flags) REQUIRES(file->mutex) {
     if (!file->descriptor) {
-      const auto attempt = [&] {
-        return ::open(file->path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-      };
-      int descriptor = attempt();
-      if (descriptor < 0 && errno == ENOENT) {
+      auto opened = OwnFile::open(file->path, flags & ~O_CREAT, log_rules);
+      if (!opened && opened.error().code == Code::not_found) {
         if ((flags & O_CREAT) == 0) return {};
         if (auto made = make_folders(file->run); !made) return made;
-        descriptor = attempt();
+        opened = OwnFile::open(file->path, flags, log_rules);
       }
-      if (descriptor < 0) return system_error(errno, "open", file->path);
-      file->descriptor = std::make_shared<const Descriptor>(descriptor);
+      if (!opened) return std::unexpected(opened.error());
+      file->descriptor = std::make_shared<const Descriptor>(opened->release());
     }
     keep_descriptor(*file);
     return {};
   }
 
   Result<void> make_folders(RunId run) const {
-    for (const std::string& path : {folder_, folder_ + "/" + shard_of(run)})
+    const std::string shard = folder_ + "/" + shard_of(run);
+    for (const std::string& path : {folder_, shard})
       if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return system_error(errno, "make the folder", path);
+    // `logs` may be a link to a folder in which others may make files; what is below it may not be theirs.
+    struct stat status{};
+    if (::lstat(shard.c_str(), &status) != 0) return system_error(errno, "open", shard);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid())
+      return fail(Code::refused, shard + " is no folder of this server's user: move it away");
     return {};
   }
 

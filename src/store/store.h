@@ -25,6 +25,10 @@ class Store {
 
   // A new reader; see reader.h. It must not outlive the store.
   virtual Result<std::unique_ptr<Reader>> reader() = 0;
+
+  // Whether the files are still those that were opened. Error: conflict, one of them was removed or replaced: what is
+  // committed from now on may be lost, and another process could open the store. Costs little. Threads: any.
+  virtual Result<void> still_ours() const { return {}; }
 };
 
 }  // namespace pawl::store

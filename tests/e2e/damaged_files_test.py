@@ -106,8 +106,8 @@ class Database(unittest.TestCase):
 
         self.check_refused("a text", "stopped", replaced(lambda db: db.write_text("hello\n" * 100)), "is no database")
         self.check_refused("nothing", "stopped", replaced(lambda db: db.touch()), "is empty")
-        self.check_refused("a folder", "stopped", replaced(lambda db: db.mkdir()), "not even a file")
-        self.check_refused("a pipe", "stopped", replaced(os.mkfifo), "not even a file")
+        self.check_refused("a folder", "stopped", replaced(lambda db: db.mkdir()), "is a folder", code=REFUSED)
+        self.check_refused("a pipe", "stopped", replaced(os.mkfifo), "is a pipe", code=REFUSED)
         self.check_refused("another program's", "stopped", replaced(of_another), "another program")
         self.check_refused("a link that leads nowhere", "stopped", replaced(lambda db: db.symlink_to("/no/where/pawl.db")),
                            "leads nowhere", code=CANNOT_NOW)
@@ -159,7 +159,7 @@ class Database(unittest.TestCase):
             (data / wal).unlink()
             (data / wal).mkdir()
 
-        self.check_refused("a folder", "killed", folder, wal, "is no file")
+        self.check_refused("a folder", "killed", folder, wal, "is a folder", code=REFUSED)
 
     def test_what_is_left_of_a_broken_log_can_be_gone_on_with(self):
         data = self.copy("killed")
@@ -211,8 +211,9 @@ class Database(unittest.TestCase):
                 (data / "pawl.db").chmod(0)
             before = contents(data)
             server.start(ready=False)
-            self.assertEqual(server.process.wait(10), CANNOT_NOW, server.log_text())
-            self.assertIn("Permission denied", server.log_text().splitlines()[-1])
+            code, word = (CANNOT_NOW, "Permission denied") if owner else (REFUSED, "belongs to user 0")
+            self.assertEqual(server.process.wait(10), code, server.log_text())
+            self.assertIn(word, server.log_text().splitlines()[-1])
             self.assertEqual(contents(data), before)
 
     def test_damage_met_later_stops_one_run_and_no_other(self):
@@ -330,7 +331,7 @@ class Logs(unittest.TestCase):
         run = self.goes_on("failed")
         error = tasks_of(run["attempts"][-1])["main/two"]["error"]
         self.assertEqual(error["code"], "log_unavailable")
-        self.assertRegex(self.server.log_text(), f"a task's log cannot be written run={self.run_id} .*Is a directory")
+        self.assertRegex(self.server.log_text(), f"a task's log cannot be written run={self.run_id} .*is a folder, not a plain file")
         with self.assertRaises(Refused) as caught:
             self.server.task_log(self.run_id, "main/two")
         self.assertEqual((caught.exception.status, caught.exception.code), (500, "corrupt"))
@@ -342,8 +343,8 @@ class Logs(unittest.TestCase):
         shutil.rmtree(self.server.data / "logs")
         (self.server.data / "logs").write_text("x")
         self.server.start(ready=False)
-        self.assertEqual(self.server.process.wait(10), CANNOT_NOW)
-        self.assertIn("logs is no folder", self.server.log_text())
+        self.assertEqual(self.server.process.wait(10), REFUSED)
+        self.assertIn("logs is a plain file, not a folder", self.server.log_text())
 
 
 class Workspace(unittest.TestCase):

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/signals.h"
 #include "base/time.h"
 #include "runner/process/call_filter.h"
 #include "runner/process/cover.h"
@@ -47,9 +48,8 @@ class Guard {
     // The last chance to be told of a fault of ours is the exit code: nobody reads our standard error.
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || ::chdir("/") != 0) return 1;
     // Whatever stops the server, or is sent about by a task, must not stop the one who cleans up after both.
-    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP}) {
-      ::signal(number, SIG_IGN);
-    }
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGXFSZ}) ::signal(number, SIG_IGN);
+    for (const int number : stray_signals()) ::signal(number, SIG_IGN);
     signals_ = child_signals();
     if (!signals_.valid()) return 1;
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/own_file.h"
 #include "base/time.h"
 #include "runner/process/process_runner.h"
 #include "runner/process/spawn.h"
@@ -34,8 +35,9 @@ std::string error_text(int error) { return std::strerror(error); }
 
 // The lock, or nothing while another holds it.
 Result<std::optional<Descriptor>> try_lock(const std::string& path) {
-  Descriptor file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-  if (!file.valid()) return fail(Code::unavailable, fmt::format("cannot open {}: {}", path, error_text(errno)));
+  auto own = OwnFile::open(path, O_RDWR | O_CREAT);
+  if (!own) return fail(Code::unavailable, own.error().message);
+  Descriptor file{own->release()};
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK || errno == EINTR) return std::nullopt;
     return fail(Code::unavailable, fmt::format("cannot lock {}: {}", path, error_text(errno)));

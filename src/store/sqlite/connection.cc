@@ -7,6 +7,8 @@
 #include <mutex>
 #include <new>
 
+#include "base/system_error.h"
+
 namespace pawl::store {
 namespace {
 
@@ -15,6 +17,8 @@ Code code_of(int sqlite_code, int system_error) {
     case SQLITE_CANTOPEN:  // comes before anything is written
       return system_error == EMFILE || system_error == ENFILE || system_error == ENOSPC ? Code::overloaded
                                                                                         : Code::unavailable;
+    // A file that may not grow is like a disk that is full: the write was refused, and SQLite has rolled back.
+    case SQLITE_IOERR: return system_error == EFBIG ? Code::overloaded : Code::unavailable;
     case SQLITE_FULL:
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Code::overloaded;
@@ -46,17 +50,20 @@ void configure_once() {
 }  // namespace
 
 std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
+  const int last = errno;
   if ((code & 0xff) == SQLITE_FULL) return fail(Code::overloaded, "there is no room on the disk", "no_room");
   if (could_not_read(code))
     return fail(Code::unavailable, fmt::format("sqlite: disk I/O error: {} ({})", std::strerror(errno), code));
   const bool same = db != nullptr && sqlite3_extended_errcode(db) == code;
   // SQLite remembers it for these alone.
   const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
-  const int system_error = same && of_system ? sqlite3_system_errno(db) : 0;
+  int system_error = same && of_system ? sqlite3_system_errno(db) : 0;
+  // It is not remembered for a commit.
+  if (code == SQLITE_IOERR_WRITE && last == EFBIG) system_error = last;
   return fail(code_of(code, system_error),
               fmt::format("sqlite: {}{}{} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code),
-                          system_error == 0 ? "" : ": ", system_error == 0 ? "" : std::strerror(system_error), code),
-              system_error == ENOSPC ? "no_room" : "");
+                          system_error == 0 ? "" : ": ", system_error == 0 ? "" : system_words(system_error), code),
+              system_error == ENOSPC || system_error == EFBIG ? "no_room" : "");
 }
 
 Result<bool> Statement::step() {

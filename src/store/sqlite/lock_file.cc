@@ -11,7 +11,8 @@
 #include <charconv>
 #include <utility>
 
-#include "store/descriptor.h"
+#include "base/own_file.h"
+#include "base/system_error.h"
 
 namespace pawl::store {
 namespace {
@@ -29,9 +30,10 @@ std::string holder(int descriptor) {
 }  // namespace
 
 Result<LockFile> LockFile::take(const std::string& path, const std::string& what) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return system_error(errno, "open", path);
-  LockFile lock(descriptor);
+  auto file = OwnFile::open(path, O_RDWR | O_CREAT);
+  if (!file) return std::unexpected(file.error());
+  const int descriptor = file->release();
+  LockFile lock(descriptor, path);
   int locked = 0;
   do locked = ::flock(descriptor, LOCK_EX | LOCK_NB);
   while (locked != 0 && errno == EINTR);
@@ -39,16 +41,26 @@ Result<LockFile> LockFile::take(const std::string& path, const std::string& what
     if (errno == EWOULDBLOCK) return fail(Code::conflict, fmt::format("{} is in use by {}", what, holder(descriptor)));
     return system_error(errno, "lock", path);
   }
+  if (!lock.stands()) return fail(Code::conflict, path + " was replaced just now: try again");
   // The lock holds without it: the number is only for the message above.
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(descriptor, 0) != 0 || ::pwrite(descriptor, pid.data(), pid.size(), 0) < 0) errno = 0;
   return lock;
 }
 
-LockFile::LockFile(LockFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+bool LockFile::stands() const {
+  struct stat held{};
+  if (::fstat(descriptor_, &held) != 0) return true;
+  const auto standing = file_id(path_);
+  return !standing || *standing == FileId{held.st_dev, held.st_ino};
+}
+
+LockFile::LockFile(LockFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
 
 LockFile& LockFile::operator=(LockFile&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
+  std::swap(path_, other.path_);
   return *this;
 }
 

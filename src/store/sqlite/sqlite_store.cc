@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/own_file.h"
 #include "store/descriptor.h"
 #include "store/sqlite/connection.h"
 #include "store/sqlite/lock_file.h"
@@ -40,14 +41,12 @@ off_t file_size(const std::string& path) {
 // is not mounted must not be replaced by a new, empty database.
 Result<bool> is_there(const std::string& path) {
   struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return false;
-    return system_error(errno, "open", path);
-  }
-  if (S_ISLNK(status.st_mode))
+  if (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
     return fail(Code::unavailable, path + " is a link that leads nowhere: is the disk of its file mounted?");
-  if (!S_ISREG(status.st_mode)) return fail(Code::corrupt, path + " is no database: it is not even a file");
-  if (status.st_size == 0)
+  const auto file = OwnFile::open(path, O_RDONLY, {.open_to_others = true});
+  if (!file && file.error().code == Code::not_found) return false;
+  if (!file) return std::unexpected(file.error());
+  if (file_size(path) == 0)
     return fail(Code::corrupt, path + " is empty: put the database back, or remove the file to begin anew");
   return true;
 }
@@ -64,8 +63,7 @@ Result<std::string> real_path(const std::string& path) {
 }
 
 Result<void> build(const std::string& path) {
-  if (const Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)); !file)
-    return system_error(errno, "create", path);
+  if (const auto file = OwnFile::open(path, O_RDWR | O_CREAT | O_EXCL); !file) return std::unexpected(file.error());
   {
     auto connection = Connection::open(path, SQLITE_OPEN_READWRITE);
     if (!connection) return std::unexpected(connection.error());
@@ -212,13 +210,27 @@ Result<std::unique_ptr<SqliteWriter>> open_durable(const std::string& path, cons
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::string path, LockFile lock, std::unique_ptr<SqliteWriter> writer)
-      : path_(std::move(path)), lock_(std::move(lock)), writer_(std::move(writer)) {}
+      : path_(std::move(path)), lock_(std::move(lock)), writer_(std::move(writer)) {
+    // By name: to open and close one of them would let go of SQLite's locks.
+    for (const char* side : {"", "-wal", "-shm"})
+      if (const auto id = file_id(path_ + side); id && *id) opened_.emplace_back(path_ + side, **id);
+  }
 
   Result<void> commit(std::span<const Changeset> changes) override { return writer_->commit(changes); }
   Result<std::unique_ptr<Reader>> reader() override { return open_sqlite_reader(path_); }
+  Result<void> still_ours() const override {
+    if (!lock_.stands())
+      return fail(Code::conflict,
+                  lock_.path() + " was removed or replaced: another server could have started on this folder");
+    for (const auto& [path, id] : opened_)
+      if (const auto now = file_id(path); now && *now != id)
+        return fail(Code::conflict, path + " was removed or replaced: what is written to it now could be lost");
+    return {};
+  }
 
  private:
   std::string path_;
+  std::vector<std::pair<std::string, FileId>> opened_;
   LockFile lock_;  // before writer_: let go last
   std::unique_ptr<SqliteWriter> writer_;
 };
@@ -233,12 +245,21 @@ Error told_of(const std::string& path, Error error) {
   return error;
 }
 
+Result<void> check_files(const std::string& path, const OwnFileRules& rules) {
+  for (const char* side : {"", "-wal", "-shm", "-journal"})
+    if (auto ours = check_own_file(path + side, rules); !ours) return ours;
+  return {};
+}
+
 Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int checkpoint_pages) {
   const auto there = is_there(path);
   if (!there) return std::unexpected(there.error());
+  // SQLite opens them by name, and would wait for a pipe. What is refused below is left as it is, its rights too.
+  if (auto ours = check_files(path, {.open_to_others = true}); !ours) return std::unexpected(ours.error());
   if (!*there)
     if (auto created = create(path); !created) return std::unexpected(created.error());
   if (auto ours = check_header(path); !ours) return std::unexpected(ours.error());
+  if (auto ours = check_files(path, {}); !ours) return std::unexpected(ours.error());
   const auto wal_end = check_wal(path);
   if (!wal_end) return std::unexpected(wal_end.error());
   if (file_size(path + "-wal") == 0 && file_size(path) <= quick_check_limit)
@@ -247,10 +268,9 @@ Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int 
   std::vector<std::string> made;
   for (const char* side : {"-wal", "-shm"}) {
     const bool missing = ::access((path + side).c_str(), F_OK) != 0;
-    if (const Descriptor file(::open((path + side).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)); !file) {
-      auto error = system_error(errno, "open", path + side);
+    if (const auto file = OwnFile::open(path + side, O_RDWR | O_CREAT); !file) {
       for (const std::string& file_made : made) ::unlink(file_made.c_str());
-      return error;
+      return std::unexpected(file.error());
     }
     if (missing) made.push_back(path + side);
   }

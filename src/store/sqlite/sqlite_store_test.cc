@@ -206,16 +206,43 @@ TEST_F(SqliteStore, WhatIsNoFileOrAnEmptyOneIsNotReplacedByANewDatabase) {
   EXPECT_THAT(error.message, HasSubstr("is empty"));
   std::filesystem::remove(path_);
   std::filesystem::create_directory(path_);
-  EXPECT_EQ(refusal().code, Code::corrupt);
+  EXPECT_EQ(refusal().code, Code::refused);
   std::filesystem::remove(path_);
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-  EXPECT_EQ(refusal().code, Code::corrupt);
+  EXPECT_EQ(refusal().code, Code::refused);
   std::filesystem::remove(path_);
   std::filesystem::create_symlink(folder_ / "not/mounted", path_);
   error = refusal();
   EXPECT_EQ(error.code, Code::unavailable);
   EXPECT_THAT(error.message, HasSubstr("leads nowhere"));
   EXPECT_TRUE(std::filesystem::is_symlink(path_));
+}
+
+TEST_F(SqliteStore, APipeBesideItIsRefusedBeforeAnythingIsMade) {
+  for (const char* side : {"-wal", "-shm", "-journal"}) {
+    ASSERT_EQ(::mkfifo((path_ + side).c_str(), 0600), 0);
+    EXPECT_EQ(refusal().code, Code::refused) << side;
+    EXPECT_FALSE(std::filesystem::exists(path_)) << side;
+    std::filesystem::remove(path_ + side);
+  }
+}
+
+TEST_F(SqliteStore, AFileThatIsRemovedOrReplacedWhileItIsOpenIsSeen) {
+  for (const std::string side : {"", "-wal", "-shm", ".lock"}) {
+    for (const bool replaced : {false, true}) {
+      auto store = open();
+      ASSERT_TRUE(commit(*store, adds(a_run(1))));
+      EXPECT_TRUE(store->still_ours()) << side;
+      std::filesystem::rename(path_ + side, path_ + ".away");
+      if (replaced) write_file(path_ + side, "x");
+      const auto lost = store->still_ours();
+      ASSERT_FALSE(lost) << side;
+      EXPECT_EQ(lost.error().code, Code::conflict) << side;
+      EXPECT_THAT(lost.error().message, HasSubstr(path_ + side + " was removed or replaced")) << side;
+      store = nullptr;
+      for (const auto& name : names_in(folder_)) std::filesystem::remove(folder_ / name);
+    }
+  }
 }
 
 TEST_F(SqliteStore, ALeftOverOfAnInterruptedCreationIsNoHindrance) {
