@@ -216,9 +216,9 @@ class OpenHost final : public Host {
     driver::DriverOptions driver_options;
     driver_options.stop_timeout = options_.stop_timeout;
     driver_options.core.environment = options_.environment;
-    driver_options.core.process_slots = static_cast<int>(
+    driver_options.core.process_seats = static_cast<int>(
         std::min<std::size_t>(shares.processes, 2 * std::max(1U, std::thread::hardware_concurrency())));
-    driver_options.core.http_slots = static_cast<int>(shares.calls);
+    driver_options.core.http_seats = static_cast<int>(shares.calls);
     if (options_.takes_up) {
       auto reader = store_->reader();
       if (!reader) return std::unexpected(reader.error());

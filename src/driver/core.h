@@ -28,9 +28,9 @@
 namespace pawl::driver {
 
 struct CoreOptions {
-  int process_slots = 4;
-  int http_slots = 4096;
-  std::size_t most_waiting = 100'000;  // runs that wait for a slot; beyond, starts are refused
+  int process_seats = 4;
+  int http_seats = 4096;
+  std::size_t most_waiting = 100'000;  // runs that wait for a seat; beyond, starts are refused
   Json environment = json::object{};   // what `env` may name
   std::function<bool(RunId)> takes_up;  // which open runs start() looks after; empty: all
   bool fires = true;  // schedules; else only what is asked for happens
@@ -145,7 +145,7 @@ class Core {
   void set_due(RunId id, std::optional<Instant> due);
   void forget(RunId id);
   bool note_places_again(Instant now);
-  void offer_slots();
+  void offer_seats();
   std::optional<Instant> next_beat() const;
   std::optional<Instant> next_sweep() const;
   bool sweep_is_due(Instant now) const;
@@ -171,7 +171,7 @@ class Core {
   std::set<RunId> orphans_;  // to be recovered
   std::set<RunId> unnoted_;  // touched by a failed commit: what places they have is to be read again
   std::set<RunId> broken_;  // parked: an invariant of theirs does not hold
-  std::optional<RunId> offered_;  // has a SlotFree in the queue
+  std::optional<RunId> offered_;  // has a SeatFree in the queue
   Instant last_life_{};  // of the process before this one
   std::optional<Instant> last_beat_;  // heartbeat written by this one
   std::set<RunId> going_;  // decided to be gone, not durable yet: for everybody else they are gone already
