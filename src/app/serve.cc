@@ -5,7 +5,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include <thread>
 
 #include "api/api.h"
+#include "app/descriptors.h"
 #include "app/host.h"
 #include "app/system_ports.h"
 #include "app/workflow_files.h"
@@ -190,16 +190,13 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   // No process of our user may look into our memory or our environment, and no dump of it is written.
   prctl(PR_SET_DUMPABLE, 0);
 
-  // Thousands of calls at once want as many descriptors as we are allowed.
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  take_all_descriptors();
   if (descriptor_limit() < fewest_descriptors)
     return complain({Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
                                                     "`ulimit -n`, or LimitNOFILE= of systemd",
                                                     descriptor_limit(), fewest_descriptors)});
+  const auto shares = share_out(descriptor_limit(), options.rules.at_once);
+  if (!shares) return complain(shares.error());
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
 
   std::atomic<bool> store_failed = false;
@@ -209,6 +206,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
                          .stop_timeout = options.stop_timeout,
                          .egress = egress,
                          .limits = limits_of(options.rules),
+                         .shares = *shares,
                          .run_as = options.run_as,
                          .for_others = true,
                          .fence = options.fence,
@@ -227,12 +225,14 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   std::atomic<bool> started = false;
   driver::Driver& driver = (*host)->driver();
   auto handler = api::make_api(
-      {.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }}, driver,
-      (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
+      {.admin_token = *token,
+       .ready = [&] { return started && driver.recovered() && !driver.failed(); },
+       .seats = [&] { return driver.seats(); }},
+      driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
-  net_options.max_connections = shares_of(descriptor_limit()).connections;
+  net_options.max_connections = shares->connections;
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());
@@ -302,6 +302,7 @@ class HostedEngine final : public cli::LocalEngine {
   driver::Histories& histories() override { return host_->histories(); }
   store::Reader& reader() override { return *reader_; }
   store::LogStore& logs() override { return host_->logs(); }
+  SeatCounts seats() const override { return host_->driver().seats(); }
   void stop() override { host_->stop_now(); }
 
  private:
@@ -315,12 +316,16 @@ Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, 
                                                      const cli::TakesUp& takes_up, const cli::TaskRules& rules) {
   auto allowed = runner::EgressPolicy::make(rules.egress.allow, rules.egress.deny, true);
   if (!allowed) return std::unexpected(allowed.error());
+  take_all_descriptors();
+  const auto shares = share_out(descriptor_limit(), rules.at_once);
+  if (!shares) return std::unexpected(shares.error());
   signal(SIGPIPE, SIG_IGN);
   log::configure(log::Level::warning, log::Format::text);
   HostOptions options;
   options.data = folder;
   options.environment = environment(nullptr);
   options.limits = limits_of(rules);
+  options.shares = *shares;
   options.egress = std::make_shared<const runner::EgressPolicy>(std::move(*allowed));
   options.observer = observer;
   options.on_fatal = [](const Error& error) {

@@ -52,6 +52,8 @@ Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner:
       runner_(runner),
       rng_(rng),
       observer_(observer),
+      seating_(
+          {options_.process_seats, options_.http_seats}, [this](RunId id) { return live(id); }, options_.show_seats),
       schedules_(reader, options_.timezone) {
   limits_.most = {options_.process_seats, options_.http_seats};
 }
@@ -408,6 +410,8 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
       set_due(*run, engine::next_due(*found->second.state));
     }
   }
+  for (const Command& command : item.decision.commands)
+    if (const auto* start = std::get_if<StartTask>(&command)) seating_.taken(*start, now, limits_);
   if (planted(Planted::act_before_commit))
     std::erase_if(item.decision.commands, [this](const Command& command) {
       const auto* start = std::get_if<StartTask>(&command);
@@ -502,6 +506,8 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (!idle && !not_before_) look_for_slots(now);
   if (sweep_is_due(now) && !not_before_ && batch.items.size() < all)
     sweep(batch, now, std::min(most_taken, all - batch.items.size()));
+  // While it drains nobody is seated, and no limit is what they wait for.
+  if (!draining_) seating_.look(limits_, now, queue_.empty());
 }
 
 std::optional<Instant> Core::next_sweep() const {

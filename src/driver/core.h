@@ -21,6 +21,7 @@
 #include "driver/plan_cache.h"
 #include "driver/ports.h"
 #include "driver/schedules.h"
+#include "driver/seating.h"
 #include "engine/engine.h"
 #include "runner/runner.h"
 #include "store/store.h"
@@ -39,6 +40,8 @@ struct CoreOptions {
   // Told of every run that is gone, durably: what lies outside the store of it may go, and then a RemainsRemoved has to
   // come. Must not block. Empty: nothing lies there.
   std::function<void(RunId)> forget_run;
+  // Told how the seats of a kind stand while runs wait for them, at every change. Must not block. May be empty.
+  std::function<void(Seat, const SeatCount&)> show_seats;
 };
 
 // What was decided together and is committed together.
@@ -159,6 +162,7 @@ class Core {
   Rng& rng_;
   Observer* observer_;
   engine::Limits limits_;
+  Seating seating_;
 
   std::deque<Waiting> queue_;
   std::optional<Instant> not_before_;  // after a full disk

@@ -13,6 +13,7 @@
 #include "engine/plan.h"
 #include "model/record.h"
 #include "model/run.h"
+#include "model/seat.h"
 
 namespace pawl::engine {
 
@@ -35,9 +36,6 @@ struct Verdict {
   RunStatus status = RunStatus::success;
   FailurePtr error;
 };
-
-enum class Seat : std::uint8_t { process, http };
-constexpr int seat_kinds = 2;
 
 struct RunState {
   Run run;
@@ -100,7 +98,7 @@ inline bool makes_verdict(const RunState& state, Role role) { return role == Rol
 // The role of the jobs that do the run's work.
 inline Role working_role(const RunState& state) { return is_late(state) ? Role::on_late : Role::normal; }
 
-inline Seat seat_of(const TaskPlan& task) { return is_http(*task.task) ? Seat::http : Seat::process; }
+inline Seat seat_of(const TaskPlan& task) { return pawl::seat_of(*task.task); }
 
 // The next instant at which time alone changes something; nullopt: never.
 std::optional<Instant> next_due(const RunState& state);
