@@ -56,7 +56,7 @@ class Server {
       : store_(need(store::open_sqlite({.path = folder_ / "pawl.db"}), "store")),
         reader_(need(store_->reader(), "reader")),
         runner_(std::move(work)),
-        core_({.process_slots = 1'000}, *reader_, plans_, runner_, rng_, nullptr) {
+        core_({.process_seats = 1'000}, *reader_, plans_, runner_, rng_, nullptr) {
     need(core_.start(), "start");
   }
 

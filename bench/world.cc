@@ -70,7 +70,7 @@ World::World(WorldOptions options)
   driver::DriverOptions driver_options;
   driver_options.batch = options.batch;
   driver_options.inbox = 1'000'000;
-  driver_options.core.process_slots = 1'000'000;  // no process is started
+  driver_options.core.process_seats = 1'000'000;  // no process is started
   driver_ = driver::make_driver(
       std::move(driver_options),
       {store_, *runners_, clock_, rng_, plans_, this, [](const Error& error) { give_up("the store is lost", error); }});

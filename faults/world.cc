@@ -178,7 +178,7 @@ class World {
     life_->logs = std::move(*logs);
     if (auto store = open_store(); !store) return store;
     driver::CoreOptions options;
-    options.process_slots = 4;
+    options.process_seats = 4;
     life_->core = std::make_unique<driver::Core>(std::move(options), *life_->reader, life_->plans, life_->runner,
                                                  life_->dice, life_.get());
     return life_->core->start();

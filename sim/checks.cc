@@ -129,12 +129,12 @@ void Checks::quiet(std::size_t counted, Instant now) {
   slots_.quiet(now);
 }
 
-void Checks::started(const StartTask& command, int beside, int slots) {
+void Checks::started(const StartTask& command, int beside, int seats) {
   const RunId id = command.run;
-  if (beside >= slots)
+  if (beside >= seats)
     violation(
         "limit", id,
-        fmt::format("{}/{} starts beside {} others; there are {} slots", command.job, command.task, beside, slots));
+        fmt::format("{}/{} starts beside {} others; there are {} seats", command.job, command.task, beside, seats));
   const auto page = ledger_.pages().find(id);
   if (page == ledger_.pages().end())
     return violation("P3", id, fmt::format("{}/{} starts in a run that is not committed", command.job, command.task));

@@ -32,9 +32,9 @@ class Checks {
   void cancel_answered(RunId id);
   void resume_answered(RunId id);  // or rerun
   void task_answered(RunId id);  // approved, rejected, released
-  // A try starts outside, beside so many of its kind, for which there are so many slots. Call before anything else
+  // A try starts outside, beside so many of its kind, for which there are so many seats. Call before anything else
   // happens.
-  void started(const StartTask& command, int beside, int slots);
+  void started(const StartTask& command, int beside, int seats);
   // The result of a try is handed in, perhaps not for the first time.
   void handed_in(const TaskFinished& result);
   Requests& requests() { return requests_; }

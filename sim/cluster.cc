@@ -163,8 +163,8 @@ class Cluster : public Watch {
   void begin(Node& node) {
     Machine::Options options;
     options.seed = node.seed + ++node.lives;
-    options.process_slots = swarm_.process_slots;
-    options.http_slots = swarm_.http_slots;
+    options.process_seats = swarm_.process_seats;
+    options.http_seats = swarm_.http_seats;
     options.disk = disk_;
     options.checks = checks_;
     options.epoch = node.epoch;

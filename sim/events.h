@@ -35,7 +35,7 @@ enum class What : std::uint8_t {
   twice,  // its result comes twice …
   late,  // … or again after a long time
   stop,  // on request
-  slots,  // it starts again with other numbers of slots
+  seats,  // it starts again with other numbers of seats
   absence,  // it is down for hours or days
   // … of one of many nodes (cluster.h)
   pause,  // it is stopped and goes on later with what it had in hand

@@ -210,7 +210,7 @@ class Play {
   const Story& story_;
   std::uint64_t points_ = 0;
   SplitMix random_;
-  Machine machine_{Machine::Options{.process_slots = 8}};
+  Machine machine_{Machine::Options{.process_seats = 8}};
   Person person_;
   std::size_t act_ = 0;  // the next one
   bool asked_ = false;  // it was asked, and is not answered yet

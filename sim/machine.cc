@@ -22,7 +22,7 @@ Machine::Machine(const Options& options)
     const auto beside = std::ranges::count_if(runner_.inner.running(), [&](const auto& one) {
       return std::holds_alternative<HttpInput>(one.second.input) == is_http;
     });
-    checks_->started(command, static_cast<int>(beside), is_http ? options_.http_slots : options_.process_slots);
+    checks_->started(command, static_cast<int>(beside), is_http ? options_.http_seats : options_.process_seats);
     if (command.task.starts_with("poison")) poisoned_ = true;
     began({command.run, command.ref, command.try_number}, command);
   };
@@ -40,8 +40,8 @@ void Machine::boot() {
     check(reader.has_value());
     reader_ = std::move(*reader);
     driver::CoreOptions options;
-    options.process_slots = options_.process_slots;
-    options.http_slots = options_.http_slots;
+    options.process_seats = options_.process_seats;
+    options.http_seats = options_.http_seats;
     options.forget_run = [this](RunId id) { remains_.insert(id); };
     plans_ = std::make_unique<driver::PlanCache>();
     core_ = std::make_unique<driver::Core>(options, *reader_, *plans_, runner_, rng_, nullptr);
@@ -58,9 +58,9 @@ void Machine::boot() {
   remains_ = disk_->gone();
 }
 
-void Machine::set_slots(int process, int http) {
-  options_.process_slots = process;
-  options_.http_slots = http;
+void Machine::set_seats(int process, int http) {
+  options_.process_seats = process;
+  options_.http_seats = http;
 }
 
 void Machine::crash(std::string_view where, Duration down) {

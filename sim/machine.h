@@ -23,8 +23,8 @@ class Machine {
   using Key = runner::FakeRunner::Key;
   struct Options {
     std::uint64_t seed = 1;
-    int process_slots = 4;
-    int http_slots = 4096;
+    int process_seats = 4;
+    int http_seats = 4096;
     // One of many nodes: the disk and the checks that they share, and the epoch that this one was granted.
     std::shared_ptr<store::MemoryDisk> disk = {};
     std::shared_ptr<Checks> checks = {};
@@ -52,7 +52,7 @@ class Machine {
   void turn(std::size_t most, bool overlap);
   void crash(std::string_view where, Duration down);
   // From the next start on.
-  void set_slots(int process, int http);
+  void set_seats(int process, int http);
   // The end of a try, as the world has it. False: no such try runs.
   std::optional<StartTask> take(const Key& key) { return runner_.inner.take(key); }
   // Whether a person, or another instance's failure, has asked it to end; forgotten by asking.

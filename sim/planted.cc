@@ -44,7 +44,7 @@ constexpr Bug bugs[] = {
 
     PAWL_BUG(missed_orphan, "a run that was recovered once is not looked for at the next restart", "P5"),
     PAWL_BUG(lost_timer, "a restart forgets due times", "P5"),
-    PAWL_BUG(forgotten_waiter, "a restart forgets who waits for a slot", "P5"),
+    PAWL_BUG(forgotten_waiter, "a restart forgets who waits for a seat", "P5"),
     PAWL_BUG(lost_place, "a restart forgets who holds a place in a group", "group"),
     PAWL_BUG(lost_queue, "a restart forgets who waits for a place in a group", "group P5"),
     PAWL_BUG(edited_definition, "a run that is read again takes the newest definition", "P9"),
@@ -76,8 +76,8 @@ constexpr Bug bugs[] = {
     PAWL_BUG(stingy_resume, "a person's resume gives no fresh retries", "retry"),
     PAWL_BUG(wrong_instance, "a task of an instance sees the outputs of another instance", "P3"),
     PAWL_BUG(stale_output, "outputs of an earlier generation are handed on", "P3"),
-    PAWL_BUG(leaked_slot, "the slot of a try that timed out is never given back", "limit P5"),
-    PAWL_BUG(crowded_slots, "one try more than there are slots", "limit"),
+    PAWL_BUG(leaked_seat, "the seat of a try that timed out is never given back", "limit P5"),
+    PAWL_BUG(crowded_seats, "one try more than there are seats", "limit"),
 
     PAWL_BUG(retry_after_cancel, "a cancelled run goes on to retry what has failed", "P8"),
     PAWL_BUG(deaf_tries, "running tries are not told of a cancel", "P8"),

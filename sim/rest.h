@@ -20,7 +20,7 @@ struct Bound {
 //   steps = 50 + 12 a try + 6 a run + (20 + 12 a try that can be in flight + 6 a run) a death by poison
 //
 // A try takes its decision to start, its commit, its end, that one's decision and commit, a wait for its delay and one for
-// a slot, and all of it twice if a person may want it again. A run takes its recovery, its end, and its retention. A task
+// a seat, and all of it twice if a person may want it again. A run takes its recovery, its end, and its retention. A task
 // that kills the server may do so `recover.max` + 2 times for each other task that is newly done and each answer of a
 // person, of whom one that is asked a fifth time cancels; each time all that was in flight begins again.
 Bound bound_of(const Machine& machine, std::uint64_t requests);

@@ -32,8 +32,8 @@ class World : public Watch {
         dice_(events_.stream(dice_stream)),
         details_(events_.stream(rest_stream)),
         machine_({.seed = events_.stream(engine_stream).next(),
-                  .process_slots = swarm_.process_slots,
-                  .http_slots = swarm_.http_slots}),
+                  .process_seats = swarm_.process_seats,
+                  .http_seats = swarm_.http_seats}),
         person_(machine_, details_),
         keeper_(machine_, details_) {
     machine_.dies = [this](Machine::Point point) {
@@ -113,8 +113,8 @@ class World : public Watch {
       late_.push_back(result_of(command, how, how.chance(swarm_.rate(What::failure)) ? End::bad : End::good));
     if (late_.size() > 50) late_.erase(late_.begin(), late_.end() - 50);
     forget_tries();
-    if (auto slots = happens(What::slots))
-      machine_.set_slots(1 + static_cast<int>(slots->below(4)), 1 + static_cast<int>(slots->below(20)));
+    if (auto seats = happens(What::seats))
+      machine_.set_seats(1 + static_cast<int>(seats->below(4)), 1 + static_cast<int>(seats->below(20)));
     Duration down = std::chrono::milliseconds(how.below(20'000));
     if (auto absence = happens(What::absence)) down = std::chrono::minutes(1 + absence->below(3 * 24 * 60));
     requests_ = 0;

@@ -31,7 +31,7 @@ Swarm::Swarm(SplitMix random) {
   draw(What::twice, 0.2);
   draw(What::late, 0.2);
   draw(What::stop, 0.01);
-  draw(What::slots, 0.4);
+  draw(What::seats, 0.4);
   draw(What::absence, 0.1);
   draw(What::pause, 0.02);
   draw(What::partition, 0.015);
@@ -50,8 +50,8 @@ Swarm::Swarm(SplitMix random) {
   if (is_plain)
     for (const std::string_view part : shape_parts())
       if (random.chance(0.4)) missing.emplace(part);
-  process_slots = 1 + static_cast<int>(random.below(random.chance(0.2) ? 12 : 3));
-  http_slots = random.chance(0.3) ? 1 + static_cast<int>(random.below(4)) : 4096;
+  process_seats = 1 + static_cast<int>(random.below(random.chance(0.2) ? 12 : 3));
+  http_seats = random.chance(0.3) ? 1 + static_cast<int>(random.below(4)) : 4096;
   workflows = 1 + static_cast<int>(random.below(3));
   heals_by_restart = random.chance(0.6);
 }

@@ -21,7 +21,7 @@ struct Swarm {
   std::array<double, what_count> rates{};  // of faults and persons; the rest by `load`, of which each step has one
   std::array<double, 5> load{};  // request, finish, time, due; the last is the sum of all with turn
   std::set<std::string> missing;  // what no workflow of this seed has (shapes.h)
-  int process_slots = 1, http_slots = 1;
+  int process_seats = 1, http_seats = 1;
   int workflows = 1;
   bool heals_by_restart = true;  // or it goes on without
 };

@@ -142,7 +142,7 @@ def fan_in(size):
 
 
 def cut_off(size):
-    """Runs that are open when the server is killed, as many of them in the middle of a call as there are slots."""
+    """Runs that are open when the server is killed, as many of them in the middle of a call as there are places."""
     silent = Silent()
     try:
         with Server().start() as server:

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "driver/inbox.h"
+#include "model/seat.h"
 #include "net/server.h"
 #include "store/log_store.h"
 #include "store/reader.h"
@@ -22,6 +23,7 @@ struct ApiOptions {
   std::size_t threads = 2;  // that read the store, fold histories and parse definitions
   std::size_t queue = 1'000;  // requests that may wait for them; more get 503
   std::function<Instant()> now;  // what time it is for the engine. Absent: the machine's clock. Threads: any
+  std::function<SeatCounts()> seats;  // how those of the node stand that works; must not block. Absent: not shown
   std::string timezone;  // of expressions that name none, as the engine has it; empty: the machine's
 };
 

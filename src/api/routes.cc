@@ -104,7 +104,7 @@ const std::array table{
 
     Route{"GET", "/api/v1/runs", Role::viewer, now<list_runs>, "Runs, newest first", run_parameters},
     Route{"GET", "/api/v1/runs/{run}", Role::viewer, now<show_run>,
-          "A run with its attempts, job runs, task runs and tries"},
+          "A run with its attempts, job runs, task runs and tries, and the limit that it waits for"},
     Route{"POST",
           "/api/v1/runs/bulk",
           Role::operator_,

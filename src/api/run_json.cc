@@ -20,6 +20,40 @@ void add_waiting(json::object& object, const Waiting& waiting) {
   if (waiting.waits_for != WaitsFor::none && waiting.due) object["due"] = time(waiting.due);
 }
 
+Json limit_to_json(Seat seat, const SeatCount& count) {
+  Json oldest = nullptr;
+  if (const auto& holder = count.oldest)
+    oldest = json::object{{"run", text(to_string(holder->run))},
+                          {"workflow", text(holder->workflow)},
+                          {"number", holder->number},
+                          {"job", text(holder->job)},
+                          {"task", text(holder->task)},
+                          {"since", time(holder->since)}};
+  return json::object{
+      {"name", text(limit_name(seat))}, {"size", count.size}, {"taken", count.taken}, {"oldest", std::move(oldest)}};
+}
+
+// The limit that a task waits for.
+void add_limit(json::object& object, const TaskRun& task, const Task* definition,
+               const std::optional<SeatCounts>& seats) {
+  if (!seats || !definition || task.waits_for != WaitsFor::limit) return;
+  const Seat seat = seat_of(*definition);
+  object["limit"] = limit_to_json(seat, (*seats)[static_cast<std::size_t>(seat)]);
+}
+
+// Of a run the one that its first such task waits for. A run that waits for its turn after crashes has none.
+void add_limit(json::object& object, const RunHistory& history, const std::optional<SeatCounts>& seats) {
+  if (!seats || history.run.waits_for != WaitsFor::limit || history.attempts.empty()) return;
+  const Attempt& attempt = history.attempts.back();
+  const Names names(history, attempt);
+  for (std::size_t j = 0; j < attempt.jobs.size(); ++j)
+    for (std::size_t t = 0; t < attempt.jobs[j].tasks.size(); ++t) {
+      const TaskRef ref{static_cast<int>(j), static_cast<int>(t)};
+      add_limit(object, attempt.jobs[j].tasks[t], names.find_task(ref), seats);
+      if (object.contains("limit")) return;
+    }
+}
+
 Json try_to_json(const Try& one) {
   return json::object{{"try", one.number},
                       {"status", text(to_string(one.status))},
@@ -28,7 +62,8 @@ Json try_to_json(const Try& one) {
                       {"finished_at", time(one.finished_at)}};
 }
 
-Json job_to_json(const JobRun& job, const Names& names, int position, OutputRoom& room) {
+Json job_to_json(const JobRun& job, const Names& names, int position, OutputRoom& room,
+                 const std::optional<SeatCounts>& seats) {
   const Job* const definition = names.find_job(position);
   json::object object{{"job", text(names.job(position))},
                       {"name", text(definition ? title(*definition) : names.job(position))},
@@ -49,7 +84,7 @@ Json job_to_json(const JobRun& job, const Names& names, int position, OutputRoom
   const std::size_t shown = std::min(job.tasks.size(), task_page);
   tasks.reserve(shown);
   for (std::size_t t = 0; t < shown; ++t)
-    tasks.push_back(task_to_json(job.tasks[t], names, {position, static_cast<int>(t)}, room));
+    tasks.push_back(task_to_json(job.tasks[t], names, {position, static_cast<int>(t)}, room, seats));
   object["task_runs"] = std::move(tasks);
   if (shown < job.tasks.size()) object["next_cursor"] = text(make_cursor(std::to_string(shown)));
   return object;
@@ -62,7 +97,8 @@ void add_who(json::object& object, const Who& who) {
   object["user_agent"] = text(who.user_agent);
 }
 
-Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRoom& room) {
+Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRoom& room,
+                     const std::optional<SeatCounts>& seats) {
   const Names names(history, attempt);
   json::object object{
       {"attempt", attempt.number}, {"version", attempt.version}, {"status", text(to_string(attempt.status))}};
@@ -76,9 +112,9 @@ Json attempt_to_json(const Attempt& attempt, const RunHistory& history, OutputRo
   json::array jobs;
   // A job with a matrix, then its instances in the order of their list.
   for (std::size_t j = 0; j < attempt.jobs.size() && attempt.jobs[j].of < 0; ++j) {
-    jobs.push_back(job_to_json(attempt.jobs[j], names, static_cast<int>(j), room));
+    jobs.push_back(job_to_json(attempt.jobs[j], names, static_cast<int>(j), room, seats));
     for (const int instance : attempt.jobs[j].instances)
-      jobs.push_back(job_to_json(attempt.jobs[static_cast<std::size_t>(instance)], names, instance, room));
+      jobs.push_back(job_to_json(attempt.jobs[static_cast<std::size_t>(instance)], names, instance, room, seats));
   }
   object["job_runs"] = std::move(jobs);
   return object;
@@ -175,7 +211,8 @@ json::object summary(const Run& run) {
   return object;
 }
 
-json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, OutputRoom& room) {
+json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, OutputRoom& room,
+                          const std::optional<SeatCounts>& seats) {
   const Task* const definition = names.find_task(ref);
   const std::string id = names.task(ref);
   json::object object{{"task", text(id)},
@@ -183,6 +220,7 @@ json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, 
                       {"status", text(to_string(task.status))}};
   add_reason(object, task);
   add_waiting(object, task);
+  add_limit(object, task, definition, seats);
   if (!task.message.empty()) object["message"] = text(task.message);
   if (task.response)
     object["response"] = json::object{{"answer", text(to_string(task.response->answer))},
@@ -210,12 +248,13 @@ json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, 
   return object;
 }
 
-Json run_to_json(const RunHistory& history) {
+Json run_to_json(const RunHistory& history, const std::optional<SeatCounts>& seats) {
   json::object object = summary(history.run);
+  add_limit(object, history, seats);
   object["inputs"] = history.run.inputs;
   OutputRoom room;
   json::array attempts;
-  for (const Attempt& attempt : history.attempts) attempts.push_back(attempt_to_json(attempt, history, room));
+  for (const Attempt& attempt : history.attempts) attempts.push_back(attempt_to_json(attempt, history, room, seats));
   object["attempts"] = std::move(attempts);
   return object;
 }

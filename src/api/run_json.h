@@ -7,6 +7,7 @@
 
 #include "api/call.h"
 #include "model/run.h"
+#include "model/seat.h"
 
 namespace pawl::api {
 
@@ -36,14 +37,16 @@ json::object summary(const Run& run);
 // goes on in GET runs/{id}/tasks. Outputs that are large, or too many for one answer, are left to GET …/io: `outputs`
 // is then null and `outputs_cut` true.
 constexpr std::size_t task_page = 1'000;
-Json run_to_json(const RunHistory& history);
+// With `seats` what waits for one is shown with the limit that it waits for.
+Json run_to_json(const RunHistory& history, const std::optional<SeatCounts>& seats = std::nullopt);
 
 // How much of outputs an answer may still hold.
 struct OutputRoom {
   std::size_t each = 64 << 10;
   std::size_t left = 8 << 20;
 };
-json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, OutputRoom& room);
+json::object task_to_json(const TaskRun& task, const Names& names, TaskRef ref, OutputRoom& room,
+                          const std::optional<SeatCounts>& seats);
 
 Json failure_to_json(const FailurePtr& failure);
 

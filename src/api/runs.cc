@@ -72,7 +72,7 @@ Outcome<RunHistory> find_history(Service& service, const Call& call) {
 void answer_with_run(Service& service, const Call& call, RunId id, int status) {
   const auto history = service.histories().history(id);
   if (!history) return call.respond(to_response(history.error()));
-  auto response = json_response(status, run_to_json(*history));
+  auto response = json_response(status, run_to_json(*history, service.seats()));
   if (status == 202) response.headers.emplace_back("Location", "/api/v1/runs/" + to_string(id));
   call.respond(std::move(response));
 }
@@ -115,7 +115,7 @@ Looked list_runs(Service&, store::Reader& reader, const Call& call) {
 Looked show_run(Service& service, store::Reader&, const Call& call) {
   const auto history = find_history(service, call);
   if (!history) return std::unexpected(history.error());
-  return json_response(200, run_to_json(*history));
+  return json_response(200, run_to_json(*history, service.seats()));
 }
 
 Looked show_run_by_number(Service& service, store::Reader& reader, const Call& call) {
@@ -127,7 +127,7 @@ Looked show_run_by_number(Service& service, store::Reader& reader, const Call& c
     return refuse("run_unknown", fmt::format("workflow '{}' has no run {}", call.path[0], number->get_int64()), 404);
   const auto history = service.histories().history((*run)->id);
   if (!history) return refuse(history.error());
-  return json_response(200, run_to_json(*history));
+  return json_response(200, run_to_json(*history, service.seats()));
 }
 
 Looked list_tasks(Service& service, store::Reader&, const Call& call) {
@@ -159,9 +159,10 @@ Looked list_tasks(Service& service, store::Reader&, const Call& call) {
     at = static_cast<std::size_t>(place->get_int64());
   }
   OutputRoom room;
+  const auto seats = service.seats();
   json::array items;
   for (; at < tasks.size() && items.size() < *limit; ++at)
-    items.push_back(task_to_json(tasks[at], names, {*job, static_cast<int>(at)}, room));
+    items.push_back(task_to_json(tasks[at], names, {*job, static_cast<int>(at)}, room, seats));
   return json_response(200, list(std::move(items), at < tasks.size() ? make_cursor(std::to_string(at)) : ""));
 }
 

@@ -156,6 +156,69 @@ TEST_F(Api, ARunIsShownWithEveryJobAndTaskOfEveryAttempt) {
     EXPECT_EQ(get(path).status, 404) << path;
 }
 
+TEST_F(Api, ARunThatWaitsForALimitShowsWhichAndWhoHoldsItLongest) {
+  ASSERT_EQ(post_yaml("/api/v1/workflows",
+                      "name: waits\njobs:\n  j: {tasks: [{id: call, http: {url: 'http://127.0.0.1:1/'}}]}\n"
+                      "  k: {tasks: [{id: say, run: x}]}\n  l: {tasks: [{id: later, wait: {duration: 1h}}]}\n")
+                .status,
+            201);
+  const auto started = ask("POST", "/api/v1/workflows/waits/runs");
+  const std::string id(find_string(started.body, "id"));
+  EXPECT_FALSE(find(started.body, "limit"));
+  RunHistory history = history_of(id);
+  Attempt& attempt = history.attempts[0];
+  const auto waits = [&](std::size_t job, WaitsFor what) {
+    attempt.jobs[job].tasks[0].status = WorkStatus::waiting;
+    attempt.jobs[job].tasks[0].waits_for = what;
+  };
+  waits(1, WaitsFor::limit);
+  waits(2, WaitsFor::timer);
+  history.run.status = attempt.status = RunStatus::waiting;
+  history.run.waits_for = attempt.waits_for = WaitsFor::limit;
+  histories_.put(history);
+  seats_[0] = {.size = 64,
+               .taken = 64,
+               .waiting = 3,
+               .oldest = SeatHolder{RunId{*parse_uuid("01890000-0000-7000-8000-000000000001")}, "backup", 12, "main",
+                                    "dump", noon}};
+  seats_[1].size = 4096;
+
+  const auto run = get("/api/v1/runs/" + id).body;
+  const std::string limit =
+      R"({"name":"max-processes","size":64,"taken":64,"oldest":{"run":"01890000-0000-7000-8000-000000000001",)"
+      R"("workflow":"backup","number":12,"job":"main","task":"dump","since":"2026-11-23T12:00:00.000Z"}})";
+  EXPECT_EQ(to_text(*find(run, "limit")), limit);
+  const auto& jobs = find(find(run, "attempts")->get_array().at(0), "job_runs")->get_array();
+  const auto task = [&](std::size_t job) { return find(jobs[job], "task_runs")->get_array().at(0); };
+  EXPECT_FALSE(find(task(0), "limit")) << "it does not wait";
+  EXPECT_EQ(to_text(*find(task(1), "limit")), limit);
+  EXPECT_FALSE(find(task(2), "limit")) << "it waits for something else";
+  EXPECT_EQ(to_text(*find(find(get("/api/v1/runs/" + id + "/tasks?job=k").body, "items")->get_array().at(0), "limit")),
+            limit);
+  EXPECT_EQ(to_text(*find(get("/api/v1/workflows/waits/runs/1").body, "limit")), limit);
+
+  // Of two the first task's; with nobody to name there is null.
+  waits(0, WaitsFor::limit);
+  histories_.put(history);
+  EXPECT_EQ(to_text(*find(get("/api/v1/runs/" + id).body, "limit")),
+            R"({"name":"max-http-calls","size":4096,"taken":0,"oldest":null})");
+
+  // While something of it runs the run does not wait, and its task does.
+  history.run.status = attempt.status = RunStatus::running;
+  history.run.waits_for = attempt.waits_for = WaitsFor::none;
+  histories_.put(history);
+  const auto running = get("/api/v1/runs/" + id).body;
+  EXPECT_FALSE(find(running, "limit"));
+  EXPECT_THAT(to_text(running), HasSubstr(R"("waits_for":"limit","limit":{"name":"max-processes")"));
+
+  // Its turn after crashes has no size.
+  for (JobRun& job : attempt.jobs) job.tasks[0] = {};
+  history.run.status = attempt.status = RunStatus::queued;
+  history.run.waits_for = attempt.waits_for = WaitsFor::limit;
+  histories_.put(history);
+  EXPECT_FALSE(find(get("/api/v1/runs/" + id).body, "limit"));
+}
+
 TEST_F(Api, AJobOfManyTasksIsShownInPages) {
   std::string yaml = "name: many\njobs:\n  j:\n    tasks:\n";
   for (int i = 0; i < 1100; ++i) yaml += "      - run: x\n";

@@ -34,6 +34,7 @@ class Service {
   Instant now() const;
   const std::string& timezone() const { return options_.timezone; }
   store::LogStore& logs() { return logs_; }
+  std::optional<SeatCounts> seats() const { return options_.seats ? std::optional(options_.seats()) : std::nullopt; }
 
   // Logs what of a workflow is not served yet, once per name.
   void warn_once(const std::string& workflow, const std::vector<std::string>& sentences);

@@ -264,14 +264,17 @@ class Api : public Client {
       "      - {id: second, run: 'echo two'}\n";
 
   bool ready_ = true;
+  SeatCounts seats_;
   std::shared_ptr<store::MemoryDisk> disk_ = store::make_memory_disk();
   std::unique_ptr<store::Store> store_ = store::open_memory(disk_);
   std::unique_ptr<store::LogStore> logs_ = store::memory_log();
   FakeHistories histories_;
   FakeInbox inbox_{*store_, histories_};
   net::Handler handler_ = make_api(
-      {.admin_token = [] { return std::string(token); }, .ready = [this] { return ready_; }}, inbox_, histories_,
-      [this] { return store_->reader(); }, *logs_);
+      {.admin_token = [] { return std::string(token); },
+       .ready = [this] { return ready_; },
+       .seats = [this] { return seats_; }},
+      inbox_, histories_, [this] { return store_->reader(); }, *logs_);
 };
 
 }  // namespace pawl::api

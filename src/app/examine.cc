@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/descriptors.h"
 #include "net/url.h"
 #include "runner/process/fence.h"
 #include "runner/process/task_user.h"
@@ -120,6 +121,20 @@ std::vector<cli::Finding> examine(const std::string& data, const std::string& ru
   cli::Finding user = task_user(run_as);
   const bool other_user = !run_as.empty() && user.state == State::fine;
   return {database(data), fence(other_user), std::move(user)};
+}
+
+cli::Finding examine_at_once(const cli::AtOnce& asked) {
+  const std::size_t descriptors = hard_descriptor_limit();
+  const auto shares = share_out(descriptors, asked);
+  if (!shares) return {"at once", State::wrong, shares.error().message, ""};
+  if (descriptors < fewest_descriptors)
+    return {"at once", State::wrong,
+            fmt::format("only {} file descriptors are allowed, {} are the least", descriptors, fewest_descriptors),
+            "raise the hard limit of open files (LimitNOFILE=, ulimit -Hn)"};
+  return {"at once", State::fine,
+          fmt::format("{} processes, {} http calls, {} connections of clients", shares->processes, shares->calls,
+                      shares->connections),
+          ""};
 }
 
 }  // namespace pawl::app

@@ -1,7 +1,6 @@
 #include "app/host.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -9,7 +8,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -196,10 +194,9 @@ class OpenHost final : public Host {
                                                gate_, *task_log_);
     if (!process) return std::unexpected(process.error());
     process_ = std::move(*process);
-    const DescriptorShares shares = shares_of(descriptor_limit());
     runner::HttpOptions http_options;
     http_options.egress = options_.egress;
-    http_options.max_connections = shares.calls;
+    http_options.max_connections = options_.shares.calls;
     http_ = runner::make_http_runner(std::move(http_options), gate_);
     runners_ = std::make_unique<Runners>(*process_, *http_);
     histories_ = driver::make_histories(*store_, plans_);
@@ -207,9 +204,13 @@ class OpenHost final : public Host {
     driver::DriverOptions driver_options;
     driver_options.stop_timeout = options_.stop_timeout;
     driver_options.core.environment = options_.environment;
-    driver_options.core.process_slots = static_cast<int>(
-        std::min<std::size_t>(shares.processes, 2 * std::max(1U, std::thread::hardware_concurrency())));
-    driver_options.core.http_slots = static_cast<int>(shares.calls);
+    driver_options.core.process_seats = static_cast<int>(options_.shares.processes);
+    driver_options.core.http_seats = static_cast<int>(options_.shares.calls);
+    if (options_.for_others)
+      log::info("how much runs at once", {{"processes", std::to_string(options_.shares.processes)},
+                                          {"http_calls", std::to_string(options_.shares.calls)},
+                                          {"connections", std::to_string(options_.shares.connections)},
+                                          {"descriptors", std::to_string(descriptor_limit())}});
     if (options_.takes_up) {
       auto reader = store_->reader();
       if (!reader) return std::unexpected(reader.error());
@@ -306,20 +307,6 @@ class OpenHost final : public Host {
 };
 
 }  // namespace
-
-DescriptorShares shares_of(std::size_t descriptors) {
-  constexpr std::size_t own = 40;  // the store and its readers, sockets to wake threads, the guard
-  const std::size_t rest = std::max(descriptors, fewest_descriptors) - own;
-  // A process costs three, and a few more while it is started; a call one, and one more while its host is looked up.
-  return {.connections = std::min<std::size_t>(10'000, rest / 4),
-          .calls = std::min<std::size_t>(4096, rest / 3),
-          .processes = std::max<std::size_t>(1, rest / 4 / 6)};
-}
-
-std::size_t descriptor_limit() {
-  rlimit files{};
-  return ::getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
-}
 
 Result<void> make_folder(const std::string& path) {
   const mode_t before = umask(0077);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "app/descriptors.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "driver/driver.h"
@@ -26,6 +27,7 @@ struct HostOptions {
   Duration stop_timeout = std::chrono::seconds(30);
   std::shared_ptr<const runner::EgressPolicy> egress;  // whom http tasks may call, complete before start(); null: all
   runner::TaskLimits limits;
+  DescriptorShares shares;  // how much runs at once
   std::string run_as;  // user that tasks run as; empty: our own
   // Others may write workflows than who runs this program: their tasks are kept out of `data` as far as `run_as` and
   // `fence` (see runner::ProcessOptions) do it, and what they are not kept from is told.
@@ -57,19 +59,6 @@ class Host {
 // Opens everything and starts nothing. Error: what the store says; conflict, if another process holds the folder; refused,
 // if something in it is not ours (app/data_folder.h).
 Result<std::unique_ptr<Host>> open_host(HostOptions options);
-
-// How the descriptors that the process may have are shared out, so that neither clients nor calls take those without
-// which a task cannot be started and the store not be read.
-struct DescriptorShares {
-  std::size_t connections;  // of clients
-  std::size_t calls;  // of http tasks at once, and connections kept for them
-  std::size_t processes;  // of run tasks at once
-};
-// With fewer the server could be reached and do nothing.
-inline constexpr std::size_t fewest_descriptors = 64;
-DescriptorShares shares_of(std::size_t descriptors);
-// Of this process, now.
-std::size_t descriptor_limit();
 
 // Makes a folder with its parents; what it makes is for this user alone.
 Result<void> make_folder(const std::string& path);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 
 #include "api/api.h"
 #include "app/admin_token.h"
+#include "app/descriptors.h"
 #include "app/host.h"
 #include "app/signals.h"
 #include "app/workflow_files.h"
@@ -155,11 +155,7 @@ int complain(const Error& error) {
 Result<void> prepare_process() {
   // No process of our user may look into our memory or our environment, and no dump of it is written.
   prctl(PR_SET_DUMPABLE, 0);
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  take_all_descriptors();
   if (descriptor_limit() < fewest_descriptors)
     return fail(Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
                                                "`ulimit -n`, or LimitNOFILE= of systemd",
@@ -168,14 +164,15 @@ Result<void> prepare_process() {
   return {};
 }
 
-HostOptions host_options(const cli::ServeOptions& options, std::shared_ptr<const runner::EgressPolicy> egress,
-                         Signals& signals) {
+HostOptions host_options(const cli::ServeOptions& options, const DescriptorShares& shares,
+                         std::shared_ptr<const runner::EgressPolicy> egress, Signals& signals) {
   return {.data = options.data,
           .workspace = options.workspace,
           .environment = environment(&options.pass_env),
           .stop_timeout = options.stop_timeout,
           .egress = std::move(egress),
           .limits = limits_of(options.rules),
+          .shares = shares,
           .run_as = options.run_as,
           .for_others = true,
           .fence = fence_of(options.fence),
@@ -261,7 +258,9 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   const auto signals = Signals::take();
   if (!signals) return complain(signals.error());
   if (const auto prepared = prepare_process(); !prepared) return complain(prepared.error());
-  auto host = open_host(host_options(options, egress, **signals));
+  const auto shares = share_out(descriptor_limit(), options.rules.at_once);
+  if (!shares) return complain(shares.error());
+  auto host = open_host(host_options(options, *shares, egress, **signals));
   if (!host) return complain(host.error());
   const auto token = AdminToken::open(options.data + "/" + cli::token_file);
   if (!token) return complain(token.error());
@@ -270,12 +269,13 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   driver::Driver& driver = (*host)->driver();
   auto handler = api::make_api(
       {.admin_token = [&] { return (*token)->current(); },
-       .ready = [&] { return started && driver.recovered() && !driver.failed(); }},
+       .ready = [&] { return started && driver.recovered() && !driver.failed(); },
+       .seats = [&] { return driver.seats(); }},
       driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
-  net_options.max_connections = shares_of(descriptor_limit()).connections;
+  net_options.max_connections = shares->connections;
   auto server = net::make_server(std::move(net_options), std::move(handler));
   // The port first: a server that nobody can reach should not move any run.
   if (const auto listening = server->start(); !listening) return complain(listening.error());
@@ -329,6 +329,7 @@ class HostedEngine final : public cli::LocalEngine {
   driver::Histories& histories() override { return host_->histories(); }
   store::Reader& reader() override { return *reader_; }
   store::LogStore& logs() override { return host_->logs(); }
+  SeatCounts seats() const override { return host_->driver().seats(); }
   void stop() override { host_->stop_now(); }
 
  private:
@@ -343,11 +344,15 @@ Result<std::unique_ptr<cli::LocalEngine>> open_local(const std::string& folder, 
   auto allowed = runner::EgressPolicy::make(rules.egress.allow, rules.egress.deny, true);
   if (!allowed) return std::unexpected(allowed.error());
   ignore_signals_of_writing();
+  take_all_descriptors();
+  const auto shares = share_out(descriptor_limit(), rules.at_once);
+  if (!shares) return std::unexpected(shares.error());
   log::configure(log::Level::warning, log::Format::text);
   HostOptions options;
   options.data = folder;
   options.environment = environment(nullptr);
   options.limits = limits_of(rules);
+  options.shares = *shares;
   options.egress = std::make_shared<const runner::EgressPolicy>(std::move(*allowed));
   options.observer = observer;
   options.on_fatal = [](const Error& error) {

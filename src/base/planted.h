@@ -54,8 +54,8 @@ enum class Planted : std::uint8_t {
   stingy_resume,
   wrong_instance,
   stale_output,
-  leaked_slot,
-  crowded_slots,
+  leaked_seat,
+  crowded_seats,
   // persons
   retry_after_cancel,
   deaf_tries,

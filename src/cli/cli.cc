@@ -171,6 +171,18 @@ class CommandLine {
     add_size(command, "--task-file-size", limits.file_bytes, "Longest file that a task may write; 0: any");
   }
 
+  static void add_at_once(CLI::App* command, AtOnce& at_once) {
+    const auto add = [command](const char* name, std::optional<std::int64_t>& value, const char* description) {
+      command
+          ->add_option_function<std::int64_t>(
+              name, [&value](const std::int64_t& most) { value = most; }, description)
+          ->type_name("N")
+          ->check(CLI::Range(std::int64_t{0}, AtOnce::most));
+    };
+    add("--max-processes", at_once.processes, "`run` tasks at once; 0: as many as the file descriptors bear (64)");
+    add("--max-http-calls", at_once.calls, "`http` tasks at once; 0: as many as the file descriptors bear (4096)");
+  }
+
   // CLI11 would take a number with any unit, a negative one as well.
   static void add_size(CLI::App* command, const char* name, std::int64_t& bytes, const char* description) {
     command
@@ -188,6 +200,7 @@ class CommandLine {
     run->add_flag("--plain", run_.plain, "Lines in place of a live tree");
     add_egress(run, run_.rules.egress);
     add_limits(run, run_.rules.limits);
+    add_at_once(run, run_.rules.at_once);
 
     CLI::App* const serve = add("serve", "Run the server", [this] { return this->serve(); });
     serve->add_option("--listen", serve_.listen, "Address to listen on")
@@ -210,6 +223,7 @@ class CommandLine {
         ->check(CLI::IsMember({"text", "json"}));
     add_egress(serve, serve_.rules.egress);
     add_limits(serve, serve_.rules.limits);
+    add_at_once(serve, serve_.rules.at_once);
     serve->add_option("--run-as", serve_.run_as, "User that tasks run as; the server must be started by root")
         ->type_name("USER");
     serve
@@ -245,6 +259,7 @@ class CommandLine {
         ->capture_default_str()
         ->check(check_listen);
     doctor->add_option("--run-as", doctor_.run_as, "User that its tasks would run as")->type_name("USER");
+    add_at_once(doctor, doctor_.at_once);
   }
 
   void add_workflows() {
@@ -335,6 +350,7 @@ class CommandLine {
       command->add_flag("--plain", act_.plain, "Lines in place of a live tree, of a run of `pawl run`");
       add_egress(command, act_.rules.egress);
       add_limits(command, act_.rules.limits);
+      add_at_once(command, act_.rules.at_once);
     }
   }
 

@@ -134,6 +134,38 @@ TEST(Arguments, OfServeReachTheHook) {
       EXPECT_EQ(call({"serve", "--data", "/d", option, value}, hooks).exit, 2) << option << ' ' << value;
 }
 
+TEST(Arguments, HowManyRunAtOnceReachesAllWhoStartTasks) {
+  AtOnce seen;
+  Hooks hooks;
+  hooks.serve = [&](const ServeOptions& options) {
+    seen = options.rules.at_once;
+    return 0;
+  };
+  hooks.at_once = [&](const AtOnce& asked) {
+    seen = asked;
+    return Finding{"at once", Finding::State::fine, "", ""};
+  };
+  hooks.local = [&](const std::string&, driver::Observer*, const TakesUp&, const TaskRules& rules) {
+    seen = rules.at_once;
+    return Result<std::unique_ptr<LocalEngine>>(fail(Code::unavailable, "too few", "too_few_descriptors"));
+  };
+  const Folder folder;
+  const std::string file = folder.file("w.yaml", "name: w\njobs: {j: {tasks: [{run: x}]}}\n");
+  call({"serve", "--data", "/d"}, hooks);
+  EXPECT_EQ(seen, AtOnce{});
+  call({"serve", "--data", "/d", "--max-processes", "0", "--max-http-calls", "7"}, hooks);
+  EXPECT_EQ(seen, (AtOnce{.processes = 0, .calls = 7}));
+  call({"doctor", "--data", folder.path(), "--listen", "127.0.0.1:0", "--max-processes", "5"}, hooks);
+  EXPECT_EQ(seen, (AtOnce{.processes = 5, .calls = {}}));
+  const Said refused = call({"run", file, "--data", folder / "local", "--max-http-calls", "9"}, hooks);
+  EXPECT_EQ(seen, (AtOnce{.processes = {}, .calls = 9}));
+  EXPECT_EQ(refused.exit, 3) << "with other limits it may work";
+  EXPECT_EQ(refused.err, "pawl: too few\n");
+  for (const char* option : {"--max-processes", "--max-http-calls"})
+    for (const char* value : {"x", "-1", "1.5", "", "1000001"})
+      EXPECT_EQ(call({"serve", "--data", "/d", option, value}, hooks).exit, 2) << option << ' ' << value;
+}
+
 TEST(Arguments, TheDataFolderComesFromTheEnvironmentUnlessItIsGiven) {
   ::unsetenv("XDG_DATA_HOME");
   ::unsetenv("PAWL_DATA");

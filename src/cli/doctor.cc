@@ -378,6 +378,7 @@ Outcome<int> doctor(Console& console, const Common& common, const DoctorOptions&
   findings.push_back(port(options.listen, holder != 0));
   if (hooks.examine)
     for (Finding& one : hooks.examine(data, options.run_as)) findings.push_back(std::move(one));
+  if (hooks.at_once) findings.push_back(hooks.at_once(options.at_once));
   for (Finding& one : std::array{groups(), limits(), time_zones(), http_client(), shells()})
     findings.push_back(std::move(one));
 

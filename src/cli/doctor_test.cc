@@ -87,6 +87,15 @@ TEST(Doctor, WhatTheWiringFindsIsToldToo) {
   EXPECT_EQ(check_of(said, "database").hint, "mend it");
 }
 
+TEST(Doctor, MoreAtOnceThanTheMachineBearsIsWrong) {
+  Hooks hooks;
+  hooks.at_once = [](const AtOnce&) { return Finding{"at once", Finding::State::wrong, "9999 are needed", ""}; };
+  const Folder folder;
+  const Said said = ask(folder, "127.0.0.1:0", hooks);
+  EXPECT_EQ(said.exit, 1);
+  EXPECT_EQ(check_of(said, "at once").message, "9999 are needed");
+}
+
 TEST(Doctor, AFolderThatIsNoneIsWrong) {
   const Folder folder;
   const std::string file = folder.file("data", "");

@@ -31,10 +31,19 @@ struct TaskLimits {
   bool operator==(const TaskLimits&) const = default;
 };
 
+// How many tasks run at once: --max-processes and --max-http-calls. Absent: the usual number, or what the file
+// descriptors bear; 0: as many as they bear.
+struct AtOnce {
+  static constexpr std::int64_t most = 1'000'000;
+  std::optional<std::int64_t> processes, calls;
+  bool operator==(const AtOnce&) const = default;
+};
+
 // What tasks are held to, whatever their workflow says.
 struct TaskRules {
   Egress egress;
   TaskLimits limits;
+  AtOnce at_once;
 };
 
 struct RunOptions {
@@ -70,6 +79,7 @@ struct LogsOptions {
 struct DoctorOptions {
   std::string listen = "127.0.0.1:7295";
   std::string run_as;  // user that tasks are to run as
+  AtOnce at_once;
 };
 
 struct CronOptions {

@@ -38,7 +38,7 @@ Result<void> Progress::look() {
   const auto began = Time::now();
   const auto history = engine_.histories().history(id_);
   if (!history) return std::unexpected(history.error());
-  run_ = api::run_to_json(*history);
+  run_ = api::run_to_json(*history, engine_.seats());
   news_ = true;
   if (show_ == Show::lines) {
     print_logs();

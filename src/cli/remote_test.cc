@@ -107,6 +107,18 @@ TEST_F(Remote, CancelAndResumeAct) {
   call({"cancel", id});
 }
 
+TEST_F(Remote, ARunThatWaitsForALimitSaysWhichAndWhoHoldsItLongest) {
+  apply(hanging);
+  for (int i = 0; i < 5; ++i) json({"start", "hangs"});  // one more than may run at once here
+  const auto last = [&] { return json({"show", "hangs#5"}); };
+  while (find_string(last(), "status") != "waiting") {
+  }
+  EXPECT_EQ(find_string(last().at("limit"), "name"), "max-processes");
+  const std::string words = "for limit max-processes, 4 of 4 taken, longest by hangs#1 main/t for ";
+  EXPECT_THAT(call({"show", "hangs#5"}).out, AllOf(HasSubstr("  waits    " + words), HasSubstr("waits " + words)));
+  for (int i = 5; i > 0; --i) call({"cancel", "hangs#" + std::to_string(i)});
+}
+
 TEST_F(Remote, AnApprovalIsAnsweredOnce) {
   apply(
       "name: gated\njobs:\n  deploy:\n    matrix: {to: [a/b, c]}\n    tasks:\n"

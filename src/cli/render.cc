@@ -16,10 +16,9 @@ std::string remarks(const Json& work, std::string_view id, Instant now) {
     parts.push_back(fmt::format("done in attempt {}", find_int(work, "done_in_attempt").value_or(0)));
   else if (!reason.empty())
     parts.push_back(reason);
-  if (const auto waits_for = words(work, "waits_for"); !waits_for.empty()) {
-    const auto due = instant(work, "due");
-    parts.push_back("waits for " + waits_for + (due ? " until " + local_due(*due, now) : ""));
-  }
+  const auto due = instant(work, "due");
+  if (const auto waiting = waiting_words(work, due ? local_due(*due, now) : "", now); !waiting.empty())
+    parts.push_back("waits " + waiting);
   if (const auto message = words(work, "message"); !message.empty()) parts.push_back("“" + message + "”");
   if (const Json* response = find(work, "response"); response && response->is_object()) {
     std::string said = words(*response, "answer");
@@ -84,6 +83,21 @@ std::string words(const Json& value, std::string_view member) { return printable
 std::optional<Instant> instant(const Json& value, std::string_view member) {
   const auto parsed = parse_rfc3339(find_string(value, member));
   return parsed ? std::optional(*parsed) : std::nullopt;
+}
+
+std::string waiting_words(const Json& work, const std::string& due, Instant now) {
+  const auto waits_for = words(work, "waits_for");
+  if (waits_for.empty()) return "";
+  std::string text = "for " + waits_for + (due.empty() ? "" : " until " + due);
+  const Json* const limit = find(work, "limit");
+  if (!limit || !limit->is_object()) return text;
+  text += fmt::format(" {}, {} of {} taken", words(*limit, "name"), find_int(*limit, "taken").value_or(0),
+                      find_int(*limit, "size").value_or(0));
+  const Json* const oldest = find(*limit, "oldest");
+  if (!oldest || !oldest->is_object()) return text;
+  const auto since = instant(*oldest, "since");
+  return fmt::format("{}, longest by {} {}/{}{}", text, name_of(*oldest), words(*oldest, "job"), words(*oldest, "task"),
+                     since ? " for " + short_duration(now - *since) : "");
 }
 
 std::string id_of(const Json& run) { return std::string(find_string(run, "id")); }
@@ -223,10 +237,8 @@ std::string run_page(const Console& console, const Json& run, Instant now) {
   field("started", time("started_at"));
   field("finished", time("finished_at"));
   field("took", duration_of(run, now));
-  if (const auto waits_for = words(run, "waits_for"); !waits_for.empty()) {
-    const auto due = instant(run, "due");
-    field("waits", "for " + waits_for + (due ? " until " + local_time(*due) : ""));
-  }
+  const auto due = instant(run, "due");
+  field("waits", waiting_words(run, due ? local_time(*due) : "", now));
   if (const Json* inputs = find(run, "inputs"); inputs && inputs->is_object() && !inputs->get_object().empty())
     field("inputs", printable(to_text(*inputs)));
   for (const Json& attempt : elements(run, "attempts")) {

@@ -48,9 +48,9 @@ void Steps::look_at_task(std::vector<Line>& lines, const Json& task, const std::
     const auto due = instant(task, "due");
     const auto since = tries.empty() ? instant(task, "started_at") : instant(tries.back(), "finished_at");
     const std::string message = words(task, "message");
-    say(since,
-        fmt::format("waits for {}{}{}", waits_for, due ? " until " + local_due(*due, since.value_or(otherwise)) : "",
-                    message.empty() ? "" : ": " + message));
+    const std::string waiting =
+        waiting_words(task, due ? local_due(*due, since.value_or(otherwise)) : "", wall_clock());
+    say(since, fmt::format("waits {}{}", waiting, message.empty() ? "" : ": " + message));
   }
   seen.waits_for = waits_for;
   const bool over = is_over(status) || status == "skipped";

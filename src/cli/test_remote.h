@@ -16,9 +16,10 @@ class Remote : public testing::Test {
   Remote() : logs_(store::memory_log()), engine_(store::make_memory_disk(), *logs_, nullptr, {}, {}) {
     net::ServerOptions options;
     options.port = 0;
-    server_ = net::make_server(options, api::make_api(
-                                            {.admin_token = [] { return std::string("secret"); }}, engine_.inbox(),
-                                            engine_.histories(), [this] { return engine_.store().reader(); }, *logs_));
+    server_ = net::make_server(
+        options, api::make_api(
+                     {.admin_token = [] { return std::string("secret"); }, .seats = [this] { return engine_.seats(); }},
+                     engine_.inbox(), engine_.histories(), [this] { return engine_.store().reader(); }, *logs_));
     check(server_->start().has_value());
     address_ = "127.0.0.1:" + std::to_string(server_->port());
     ::setenv("PAWL_SERVER", address_.c_str(), 1);

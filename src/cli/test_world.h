@@ -158,6 +158,7 @@ class MemoryEngine final : public LocalEngine {
   driver::Histories& histories() override { return *histories_; }
   store::Reader& reader() override { return *reader_; }
   store::LogStore& logs() override { return logs_; }
+  SeatCounts seats() const override { return driver_->seats(); }
   void stop() override {
     if (driver_) driver_->stop_now();
   }

@@ -7,9 +7,10 @@ namespace pawl::cli {
 
 Trouble to_trouble(const Error& error) {
   const bool refusal = error.code == Code::conflict || error.code == Code::refused;
-  return {refusal                 ? Exit::refused
-          : error.name == "usage" ? Exit::wrong_usage
-                                  : Exit::failed,
+  return {refusal                               ? Exit::refused
+          : error.name == "usage"               ? Exit::wrong_usage
+          : error.name == "too_few_descriptors" ? Exit::unreachable_server
+                                                : Exit::failed,
           error.name.empty() ? std::string(pawl::to_string(error.code)) : error.name,
           error.message,
           {}};

@@ -52,8 +52,10 @@ Core::Core(CoreOptions options, store::Reader& reader, PlanCache& plans, runner:
       runner_(runner),
       rng_(rng),
       observer_(observer),
+      seating_(
+          {options_.process_seats, options_.http_seats}, [this](RunId id) { return live(id); }, options_.show_seats),
       schedules_(reader, options_.timezone) {
-  limits_.most = {options_.process_slots, options_.http_slots};
+  limits_.most = {options_.process_seats, options_.http_seats};
 }
 
 Core::~Core() = default;
@@ -70,7 +72,7 @@ Result<void> Core::start() {
       orphans_.insert(run.id);
       push(RunOrphaned{run.id, last_life_});
     } else if (run.waits_for == WaitsFor::limit) {
-      if (!planted(Planted::forgotten_waiter)) push(SlotFree{run.id});
+      if (!planted(Planted::forgotten_waiter)) push(SeatFree{run.id});
     } else if (run.due) {
       if (!planted(Planted::lost_timer)) set_due(run.id, run.due);
     } else if (run.waits_for == WaitsFor::group || run.waits_for == WaitsFor::approval ||
@@ -84,7 +86,7 @@ Result<void> Core::start() {
   };
   // One damaged row is one run's misfortune: the others go on.
   const auto read = reader_.open_runs(take_up, [&](RunId id, const Error& error) { park_broken(id, error.message); });
-  offer_slots();
+  offer_seats();
   if (!read || !options_.fires) return read;
   // What a process before this one could not finish.
   waking_.push_back({});
@@ -287,7 +289,8 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     const auto waiting = std::max({limits_.waiting[0].size(), limits_.waiting[1].size(), limits_.groups.waiting()});
     if (waiting >= options_.most_waiting && !view.start_key)
       return fail(Code::overloaded,
-                  fmt::format("{} runs wait for a free slot or place already; try again later", waiting), "overloaded");
+                  fmt::format("{} runs wait for a limit or for their group already; try again later", waiting),
+                  "overloaded");
     auto inputs = checked_inputs(*view.plan->workflow, requested->inputs);
     if (!inputs) return std::unexpected(inputs.error());
     requested->inputs = std::move(*inputs);
@@ -347,7 +350,7 @@ void Core::park_broken(RunId id, const std::string& why) {
 }
 
 void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
-  if (std::holds_alternative<SlotFree>(waiting.event)) offered_.reset();
+  if (std::holds_alternative<SeatFree>(waiting.event)) offered_.reset();
   if (cutting_off_) {
     const auto* finished = std::get_if<TaskFinished>(&waiting.event);
     // Cut off by us, not by a person: its recovery will say so.
@@ -407,6 +410,8 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
       set_due(*run, engine::next_due(*found->second.state));
     }
   }
+  for (const Command& command : item.decision.commands)
+    if (const auto* start = std::get_if<StartTask>(&command)) seating_.taken(*start, now, limits_);
   if (planted(Planted::act_before_commit))
     std::erase_if(item.decision.commands, [this](const Command& command) {
       const auto* start = std::get_if<StartTask>(&command);
@@ -425,14 +430,14 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
     batch.changes.push_back(std::move(item.decision.changes));
   }
   batch.items.push_back(std::move(item));
-  offer_slots();
+  offer_seats();
 }
 
-void Core::offer_slots() {
+void Core::offer_seats() {
   if (draining_ || offered_) return;
   if (const auto next = limits_.next_waiting()) {
     offered_ = next;
-    queue_.push_back({SlotFree{*next}, {}, 0});
+    queue_.push_back({SeatFree{*next}, {}, 0});
   }
 }
 
@@ -456,7 +461,7 @@ bool Core::note_places_again(Instant now) {
         }
     }
     unnoted_.erase(unnoted_.begin());
-    if (unnoted_.empty()) offer_slots();
+    if (unnoted_.empty()) offer_seats();
   }
   return true;
 }
@@ -501,6 +506,8 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (!idle && !not_before_) look_for_slots(now);
   if (sweep_is_due(now) && !not_before_ && batch.items.size() < all)
     sweep(batch, now, std::min(most_taken, all - batch.items.size()));
+  // While it drains nobody is seated, and no limit is what they wait for.
+  if (!draining_) seating_.look(limits_, now, queue_.empty());
 }
 
 std::optional<Instant> Core::next_sweep() const {

@@ -21,6 +21,7 @@
 #include "driver/plan_cache.h"
 #include "driver/ports.h"
 #include "driver/schedules.h"
+#include "driver/seating.h"
 #include "engine/engine.h"
 #include "runner/runner.h"
 #include "store/store.h"
@@ -28,9 +29,9 @@
 namespace pawl::driver {
 
 struct CoreOptions {
-  int process_slots = 4;
-  int http_slots = 4096;
-  std::size_t most_waiting = 100'000;  // runs that wait for a slot; beyond, starts are refused
+  int process_seats = 4;
+  int http_seats = 4096;
+  std::size_t most_waiting = 100'000;  // runs that wait for a seat; beyond, starts are refused
   Json environment = json::object{};   // what `env` may name
   std::function<bool(RunId)> takes_up;  // which open runs start() looks after; empty: all
   bool fires = true;  // schedules; else only what is asked for happens
@@ -39,6 +40,8 @@ struct CoreOptions {
   // Told of every run that is gone, durably: what lies outside the store of it may go, and then a RemainsRemoved has to
   // come. Must not block. Empty: nothing lies there.
   std::function<void(RunId)> forget_run;
+  // Told how the seats of a kind stand while runs wait for them, at every change. Must not block. May be empty.
+  std::function<void(Seat, const SeatCount&)> show_seats;
 };
 
 // What was decided together and is committed together.
@@ -145,7 +148,7 @@ class Core {
   void set_due(RunId id, std::optional<Instant> due);
   void forget(RunId id);
   bool note_places_again(Instant now);
-  void offer_slots();
+  void offer_seats();
   std::optional<Instant> next_beat() const;
   std::optional<Instant> next_sweep() const;
   bool sweep_is_due(Instant now) const;
@@ -159,6 +162,7 @@ class Core {
   Rng& rng_;
   Observer* observer_;
   engine::Limits limits_;
+  Seating seating_;
 
   std::deque<Waiting> queue_;
   std::optional<Instant> not_before_;  // after a full disk
@@ -171,7 +175,7 @@ class Core {
   std::set<RunId> orphans_;  // to be recovered
   std::set<RunId> unnoted_;  // touched by a failed commit: what places they have is to be read again
   std::set<RunId> broken_;  // parked: an invariant of theirs does not hold
-  std::optional<RunId> offered_;  // has a SlotFree in the queue
+  std::optional<RunId> offered_;  // has a SeatFree in the queue
   Instant last_life_{};  // of the process before this one
   std::optional<Instant> last_beat_;  // heartbeat written by this one
   std::set<RunId> going_;  // decided to be gone, not durable yet: for everybody else they are gone already

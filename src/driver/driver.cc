@@ -22,7 +22,11 @@ constexpr auto remind_every = std::chrono::seconds(60);
 
 class ThreadedDriver final : public Driver {
  public:
-  ThreadedDriver(DriverOptions options, Ports ports) : options_(std::move(options)), ports_(std::move(ports)) {}
+  ThreadedDriver(DriverOptions options, Ports ports) : options_(std::move(options)), ports_(std::move(ports)) {
+    const MutexLock lock(seats_mutex_);
+    seats_[static_cast<std::size_t>(Seat::process)].size = options_.core.process_seats;
+    seats_[static_cast<std::size_t>(Seat::http)].size = options_.core.http_seats;
+  }
   ~ThreadedDriver() override { stop_now(); }
 
   Result<void> start() override {
@@ -33,6 +37,10 @@ class ThreadedDriver final : public Driver {
       cleaner_ = std::make_unique<Cleaner>(ports_.store, *ports_.remains, *this);
       options_.core.forget_run = [this](RunId) { cleaner_->wake(); };
     }
+    options_.core.show_seats = [this](Seat seat, const SeatCount& count) {
+      const MutexLock lock(seats_mutex_);
+      seats_[static_cast<std::size_t>(seat)] = count;
+    };
     core_ = std::make_unique<Core>(options_.core, *reader_, ports_.plans, ports_.runner, ports_.rng, ports_.observer);
     if (const auto begun = core_->start(); !begun) return begun;
     recovered_ = core_->recovered();
@@ -59,6 +67,10 @@ class ThreadedDriver final : public Driver {
   }
   bool recovered() const override { return recovered_; }
   bool failed() const override { return failed_; }
+  SeatCounts seats() const override {
+    const MutexLock lock(seats_mutex_);
+    return seats_;
+  }
 
   Result<void> post(Event event, Reply reply) override {
     {
@@ -272,6 +284,9 @@ class ThreadedDriver final : public Driver {
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::optional<Duration> patience_ GUARDED_BY(mutex_);
   bool writer_may_end_ GUARDED_BY(mutex_) = false;
+
+  mutable Mutex seats_mutex_;
+  SeatCounts seats_ GUARDED_BY(seats_mutex_);
 
   bool draining_ = false;  // the engine thread's
   bool drained_ = false;

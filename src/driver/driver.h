@@ -38,6 +38,8 @@ class Driver : public Inbox, public runner::Results {
   // Set once the store cannot be relied on any more (an I/O error): nothing is acknowledged from then on, and the
   // process has to end and start anew. `on_fatal` is called once, from a thread of the driver's.
   virtual bool failed() const = 0;
+  // How the seats stand. Threads: any.
+  virtual SeatCounts seats() const = 0;
 };
 
 struct Ports {

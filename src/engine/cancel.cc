@@ -20,7 +20,7 @@ void stop_run(Step& step, const Who& who, bool hard, FailurePtr error) {
     const auto* process = std::get_if<ProcessAction>(&s.plan_of(ref).task->action);
     step.command(StopTask{s.run.id, ref, s.task(ref).last_try, process && !hard ? process->grace : Duration{}});
   }
-  // Jobs that wait for a timer or a slot, and those that have not begun, are decided now; those with a try in flight
+  // Jobs that wait for a timer or a seat, and those that have not begun, are decided now; those with a try in flight
   // when it has ended.
   const auto waits = [&](int job) {
     const auto first = s.in_flight.lower_bound({job, 0});

@@ -64,7 +64,7 @@ Needs needs(const Event& event) {
     Needs operator()(const RerunRequested& e) const { return {e.run, {}, {}}; }
     Needs operator()(const AnswerRequested& e) const { return {e.run, {}, {}}; }
     Needs operator()(const TimerDue& e) const { return {e.run, {}, {}}; }
-    Needs operator()(const SlotFree& e) const { return {e.run, {}, {}}; }
+    Needs operator()(const SeatFree& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RunOrphaned& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RunCutOff& e) const { return {e.run, {}, {}}; }
     Needs operator()(const RetentionReached& e) const { return {.row = e.run}; }
@@ -109,8 +109,8 @@ Decision decide(View& view, const Event& event, Instant now, std::uint64_t seed)
     decision.answer = answer(step, *answered);
   else if (std::holds_alternative<TimerDue>(event))
     on_timer(step);
-  else if (std::holds_alternative<SlotFree>(event))
-    use_free_slots(step);
+  else if (std::holds_alternative<SeatFree>(event))
+    use_free_seats(step);
   else if (const auto* orphaned = std::get_if<RunOrphaned>(&event))
     recover(step, orphaned->last_life);
   else if (std::holds_alternative<RunCutOff>(event))

@@ -57,7 +57,7 @@ void derive_progress(RunState& state, const std::vector<JobProgress>* held) {
   state.open_jobs = 0;
   state.open_reserved = 0;
   state.in_flight.clear();
-  state.slots_held = {};
+  state.seats_held = {};
   state.timers.clear();
   state.limited.clear();
   state.asking.clear();
@@ -173,7 +173,7 @@ class Apply {
     s_.open_jobs = 0;
     s_.open_reserved = 0;
     s_.in_flight.clear();
-    s_.slots_held = {};
+    s_.seats_held = {};
     s_.timers.clear();
     s_.limited.clear();
     s_.asking.clear();
@@ -362,7 +362,7 @@ class Apply {
     s_.in_flight.insert(change.ref);
     s_.stop_noted = false;  // it was followed by no crash
     s_.cut_off.erase(change.ref);
-    ++s_.slots_held[static_cast<std::size_t>(slot_of(s_.plan_of(change.ref)))];
+    ++s_.seats_held[static_cast<std::size_t>(seat_of(s_.plan_of(change.ref)))];
     s_.attempt.waits_for = WaitsFor::none;
     s_.attempt.due.reset();
     return {};
@@ -405,7 +405,7 @@ class Apply {
     ended.error = change.error;
     ended.finished_at = at_;
     s_.in_flight.erase(change.ref);
-    --s_.slots_held[static_cast<std::size_t>(slot_of(s_.plan_of(change.ref)))];
+    --s_.seats_held[static_cast<std::size_t>(seat_of(s_.plan_of(change.ref)))];
     task->preview = change.preview;
     task->outputs = change.outputs;
     if (change.status == TryStatus::success) {
@@ -548,7 +548,7 @@ bool settle_row(RunState& state, Instant at) {
       attempt.waits_for = WaitsFor::none;
       attempt.due.reset();
     } else if (!state.limited.empty()) {
-      // Said first, because a node that starts anew looks by this word for whom it has to offer slots.
+      // Said first, because a node that starts anew looks by this word for whom it has to offer seats.
       attempt.status = RunStatus::waiting;
       attempt.waits_for = WaitsFor::limit;
       attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);

@@ -126,11 +126,11 @@ TEST(Poison, AWaitBeforeItIsNoLongLife) {
   EXPECT_EQ(world.run().error->code, "recovery_limit");
 }
 
-TEST(Row, ARunWithATaskThatWaitsForASlotSaysSoWhateverElseItWaitsFor) {
+TEST(Row, ARunWithATaskThatWaitsForASeatSaysSoWhateverElseItWaitsFor) {
   TestWorld world("name: w\njobs: {j: {tasks: [{id: go, approval: true}]}, k: {tasks: [{id: t, run: x}]}}");
   world.limits.most = {0, 0};
   world.start();
-  EXPECT_EQ(world.run().waits_for, WaitsFor::limit) << "a node that starts anew offers slots to these";
+  EXPECT_EQ(world.run().waits_for, WaitsFor::limit) << "a node that starts anew offers seats to these";
 }
 
 TEST(AnotherVersion, ALateResultOfTheOldWorkIsNotTakenForTheNew) {

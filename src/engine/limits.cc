@@ -7,7 +7,7 @@
 namespace pawl::engine {
 
 void Limits::remember(const RunState& state) {
-  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] += state.slots_held[kind];
+  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] += state.seats_held[kind];
   note_waiting(state);
   note_probation(state);
   // It was told to wait for its turn, and nothing but its turn comes.
@@ -15,27 +15,27 @@ void Limits::remember(const RunState& state) {
 }
 
 void Limits::forget(const RunState& state) {
-  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] -= state.slots_held[kind];
+  for (std::size_t kind = 0; kind < used.size(); ++kind) used[kind] -= state.seats_held[kind];
   for (auto& kind : waiting) kind.erase(state.run.id);
   wants_probation.erase(state.run.id);
   on_probation.erase(state.run.id);
 }
 
-bool Limits::free(Slot slot) const {
-  const auto kind = static_cast<std::size_t>(slot);
-  return used[kind] < most[kind] + (planted(Planted::crowded_slots) ? 1 : 0);
+bool Limits::free(Seat seat) const {
+  const auto kind = static_cast<std::size_t>(seat);
+  return used[kind] < most[kind] + (planted(Planted::crowded_seats) ? 1 : 0);
 }
 
-bool Limits::may_take(Slot slot, RunId run) const {
-  const auto& queue = waiting[static_cast<std::size_t>(slot)];
-  return free(slot) && (queue.empty() || *queue.begin() >= run);
+bool Limits::may_take(Seat seat, RunId run) const {
+  const auto& queue = waiting[static_cast<std::size_t>(seat)];
+  return free(seat) && (queue.empty() || *queue.begin() >= run);
 }
 
 void Limits::note_waiting(const RunState& state) {
-  std::array<bool, slot_kinds> wants{};
+  std::array<bool, seat_kinds> wants{};
   // A held run takes nothing before its time, so it must not be offered anything.
   if (!state.held())
-    for (const TaskRef ref : state.limited) wants[static_cast<std::size_t>(slot_of(state.plan_of(ref)))] = true;
+    for (const TaskRef ref : state.limited) wants[static_cast<std::size_t>(seat_of(state.plan_of(ref)))] = true;
   for (std::size_t kind = 0; kind < wants.size(); ++kind) {
     if (wants[kind])
       waiting[kind].insert(state.run.id);
@@ -71,13 +71,13 @@ std::optional<RunId> Limits::next_waiting() const {
   return groups.next();
 }
 
-void use_free_slots(Step& step) {
+void use_free_seats(Step& step) {
   if (step.s.held()) return on_timer(step);
   // A copy: a start takes its task out of the set.
   const std::vector<TaskRef> wanting(step.s.limited.begin(), step.s.limited.end());
   for (const TaskRef ref : wanting) {
     if (step.broken()) return;
-    if (!step.limits.may_take(slot_of(step.s.plan_of(ref)), step.s.run.id)) continue;
+    if (!step.limits.may_take(seat_of(step.s.plan_of(ref)), step.s.run.id)) continue;
     if (!start_task(step, ref)) advance(step, ref.job);
   }
   settle(step);

@@ -17,28 +17,28 @@ inline constexpr std::string_view group_client = "system-concurrency";
 inline constexpr std::string_view schedule_client = "system-schedule";
 
 struct Limits {
-  std::array<int, slot_kinds> most{4, 4096};
-  std::array<int, slot_kinds> used{};
-  std::array<std::set<RunId>, slot_kinds>
-      waiting;  // runs with a task that wants a slot of a kind; by id, so oldest first
+  std::array<int, seat_kinds> most{4, 4096};
+  std::array<int, seat_kinds> used{};
+  std::array<std::set<RunId>, seat_kinds>
+      waiting;  // runs with a task that wants a seat of a kind; by id, so oldest first
   std::set<RunId> on_probation;  // those that work after a second counted recovery: no other may begin beside them
   std::set<RunId> wants_probation;
   Groups groups;
   Overlaps overlaps;
 
-  bool free(Slot slot) const;
-  // Whether `run` may take a slot now: there is one, and nobody older waits for it.
-  bool may_take(Slot slot, RunId run) const;
+  bool free(Seat seat) const;
+  // Whether `run` may take a seat now: there is one, and nobody older waits for it.
+  bool may_take(Seat seat, RunId run) const;
   // Brings `waiting` up to date with what the run's tasks want.
   void note_waiting(const RunState& state);
   // Brings `on_probation` up to date.
   void note_probation(const RunState& state);
-  // The oldest run that could have a slot now, if any.
+  // The oldest run that could have a seat now, if any.
   std::optional<RunId> next_waiting() const;
   // Brings groups and overlaps up to date with a run's row, or forgets it.
   void note_places(const Run& run);
   void forget_places(RunId run);
-  // A run is loaded into or dropped from memory with the slots that its tries hold.
+  // A run is loaded into or dropped from memory with the seats that its tries hold.
   void remember(const RunState& state);
   void forget(const RunState& state);
 };

@@ -12,7 +12,7 @@ jobs:
     tasks: [{id: one, run: "true"}]
 )";
 
-TEST(Slots, ATaskThatHasNoneWaitsForItAndStartsWhenOneIsFree) {
+TEST(Seats, ATaskThatHasNoneWaitsForItAndStartsWhenOneIsFree) {
   TestWorld world(lone);
   world.limits.most = {1, 1};
   const RunId first = world.start();
@@ -26,12 +26,12 @@ TEST(Slots, ATaskThatHasNoneWaitsForItAndStartsWhenOneIsFree) {
   world.finish("one");
   EXPECT_EQ(world.limits.next_waiting(), second);
   world.choose(second);
-  EXPECT_TRUE(world.ask(SlotFree{second}));
+  EXPECT_TRUE(world.ask(SeatFree{second}));
   EXPECT_EQ(world.starts_of("one"), 1);
   EXPECT_EQ(world.run().status, RunStatus::running);
 }
 
-TEST(Slots, TheOldestRunComesFirst) {
+TEST(Seats, TheOldestRunComesFirst) {
   TestWorld world(lone);
   world.limits.most = {1, 1};
   const RunId first = world.start();
@@ -41,15 +41,15 @@ TEST(Slots, TheOldestRunComesFirst) {
   const RunId third = world.start();
   world.choose(first);
   world.finish("one");
-  EXPECT_TRUE(world.ask(SlotFree{third}));
+  EXPECT_TRUE(world.ask(SeatFree{third}));
   world.choose(third);
   EXPECT_EQ(world.starts_of("one"), 0);
-  EXPECT_TRUE(world.ask(SlotFree{second}));
+  EXPECT_TRUE(world.ask(SeatFree{second}));
   world.choose(second);
   EXPECT_EQ(world.starts_of("one"), 1);
 }
 
-TEST(Slots, HttpTasksDoNotWaitForProcesses) {
+TEST(Seats, HttpTasksDoNotWaitForProcesses) {
   TestWorld world(R"(
 name: mixed
 jobs:
@@ -68,7 +68,7 @@ jobs:
   EXPECT_EQ(world.run().status, RunStatus::running);
 }
 
-TEST(Slots, ACancelledRunNoLongerWaitsForOne) {
+TEST(Seats, ACancelledRunNoLongerWaitsForOne) {
   TestWorld world(lone);
   world.limits.most = {0, 0};
   world.start();
@@ -78,7 +78,7 @@ TEST(Slots, ACancelledRunNoLongerWaitsForOne) {
   EXPECT_EQ(world.limits.next_waiting(), std::nullopt);
 }
 
-TEST(Slots, ACrashGivesBackTheSlotsOfTheDead) {
+TEST(Seats, ACrashGivesBackTheSeatsOfTheDead) {
   TestWorld world(lone);
   world.limits.most = {1, 1};
   world.start();

@@ -364,7 +364,7 @@ TEST(Poison, OfTheRunsOnProbationOnlyOneWorksAtATime) {
   world.finish("one");
   EXPECT_EQ(world.limits.next_waiting(), second);
   world.choose(second);
-  EXPECT_TRUE(world.ask(SlotFree{second}));
+  EXPECT_TRUE(world.ask(SeatFree{second}));
   EXPECT_EQ(world.starts_of("one"), 3);
 }
 

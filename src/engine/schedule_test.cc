@@ -110,7 +110,7 @@ class ScheduleWorld {
     offer();
   }
   void offer() {
-    while (const auto next = limits.next_waiting()) on_run(SlotFree{*next});
+    while (const auto next = limits.next_waiting()) on_run(SeatFree{*next});
   }
   void enable(bool on) {
     ScheduleChanged event;

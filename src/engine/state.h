@@ -13,6 +13,7 @@
 #include "engine/plan.h"
 #include "model/record.h"
 #include "model/run.h"
+#include "model/seat.h"
 
 namespace pawl::engine {
 
@@ -36,9 +37,6 @@ struct Verdict {
   FailurePtr error;
 };
 
-enum class Slot : std::uint8_t { process, http };
-constexpr int slot_kinds = 2;
-
 struct RunState {
   Run run;
   std::shared_ptr<const Plan> plan;
@@ -52,9 +50,9 @@ struct RunState {
   int open_reserved = 0;  // those that do not, likewise
   std::optional<Verdict> verdict;  // stored before reserved jobs start; it outlives a crash
   std::set<TaskRef> in_flight;  // tasks with a running try
-  std::array<int, slot_kinds> slots_held{};  // in_flight by kind
+  std::array<int, seat_kinds> seats_held{};  // in_flight by kind
   std::set<std::pair<Instant, TaskRef>> timers;  // waiting tasks with a due time
-  std::set<TaskRef> limited;  // waiting tasks that want a slot
+  std::set<TaskRef> limited;  // waiting tasks that want a seat
   std::set<TaskRef> asking;  // waiting tasks that a person has to answer
   std::set<TaskRef> cut_off;  // carried tasks whose try was in flight when the node died
   std::vector<Attempt> past;  // earlier attempts, if they are kept
@@ -100,7 +98,7 @@ inline bool makes_verdict(const RunState& state, Role role) { return role == Rol
 // The role of the jobs that do the run's work.
 inline Role working_role(const RunState& state) { return is_late(state) ? Role::on_late : Role::normal; }
 
-inline Slot slot_of(const TaskPlan& task) { return is_http(*task.task) ? Slot::http : Slot::process; }
+inline Seat seat_of(const TaskPlan& task) { return pawl::seat_of(*task.task); }
 
 // The next instant at which time alone changes something; nullopt: never.
 std::optional<Instant> next_due(const RunState& state);

@@ -7,15 +7,15 @@ namespace pawl::engine {
 
 void Step::emit(Change change, const std::shared_ptr<const Plan>& new_plan) {
   if (broken()) return;
-  const auto held_before = s.slots_held;
+  const auto held_before = s.seats_held;
   if (const auto applied = apply(s, change, now, new_plan); !applied) {
     out.broken = applied.error().message;
     return;
   }
   const auto* tried = std::get_if<TryEnded>(&change);
-  const bool leaks = planted(Planted::leaked_slot) && tried && tried->status == TryStatus::timed_out;
+  const bool leaks = planted(Planted::leaked_seat) && tried && tried->status == TryStatus::timed_out;
   for (std::size_t kind = 0; kind < held_before.size() && !leaks; ++kind)
-    limits.used[kind] += s.slots_held[kind] - held_before[kind];
+    limits.used[kind] += s.seats_held[kind] - held_before[kind];
   if (const auto* ended = std::get_if<JobEnded>(&change); ended && job(ended->job).of < 0)
     for (const int dependent : plan(ended->job).dependents)
       if (progress(dependent).open_needs <= (planted(Planted::hasty_job) ? 1 : 0)) ready.push_back(dependent);

@@ -65,7 +65,7 @@ bool expand_job(Step& step, int job);
 void advance_instances(Step& step, int job);
 
 // task.cc
-// Starts a try, or lets the task wait, for a slot, an instant or a person. False: it has ended at once.
+// Starts a try, or lets the task wait, for a seat, an instant or a person. False: it has ended at once.
 bool start_task(Step& step, TaskRef ref);
 void end_task(Step& step, TaskRef ref, WorkStatus status, SkipReason reason, FailurePtr error);
 void finish_try(Step& step, const TaskFinished& event);
@@ -85,8 +85,8 @@ Duration retry_delay(const Retry& retry, int failed_tries, std::uint64_t random)
 void stop_run(Step& step, const Who& who, bool hard, FailurePtr error);
 
 // limits.cc
-// Takes what a waiting run may now have: tasks that want slots start as far as there are any.
-void use_free_slots(Step& step);
+// Takes what a waiting run may now have: tasks that want seats start as far as there are any.
+void use_free_seats(Step& step);
 bool may_leave_probation_queue(Step& step);
 // Whether the attempt may begin: it is in no concurrency group, or takes a place. False: it is held.
 bool admit(Step& step);

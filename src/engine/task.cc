@@ -414,7 +414,7 @@ bool start_task(Step& step, TaskRef ref) {
   const TaskRun& task = s.task(ref);
   if (const auto* wait = std::get_if<WaitPlan>(&plan.action)) return start_wait(step, ref, *wait);
   if (const auto* approval = std::get_if<ApprovalPlan>(&plan.action)) return start_approval(step, ref, *approval);
-  if (!step.limits.may_take(slot_of(plan), s.run.id)) {
+  if (!step.limits.may_take(seat_of(plan), s.run.id)) {
     if (task.status != WorkStatus::waiting || task.waits_for != WaitsFor::limit)
       step.emit(TaskWaits{ref, WaitsFor::limit, std::nullopt, {}});
     return true;

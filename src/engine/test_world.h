@@ -76,7 +76,7 @@ inline std::string describe(const RunState& state) {
                   state.verdict ? why(state.verdict->error) : "-", state.open_reserved, state.run.group,
                   when(state.run.group_since), state.run.group_held);
   for (const auto& [due, ref] : state.timers) text += fmt::format("timer {} {}/{}\n", to_us(due), ref.job, ref.task);
-  return text + fmt::format("slots {} {} open jobs {}\n", state.slots_held[0], state.slots_held[1], state.open_jobs);
+  return text + fmt::format("seats {} {} open jobs {}\n", state.seats_held[0], state.seats_held[1], state.open_jobs);
 }
 
 inline Outcome exits(int code, std::string out = {}, std::string err = {}) {
@@ -214,10 +214,10 @@ class TestWorld {
                                std::move(outputs)});
   }
   Result<Answer> rerun(std::string from) { return ask(RerunRequested{id_, std::move(from), {}}); }
-  // Who waits for a slot or a place is offered what there is.
+  // Who waits for a seat or a place is offered what there is.
   void offer() {
     const RunId chosen = id_;
-    for (auto next = limits.next_waiting(); next; next = limits.next_waiting()) EXPECT_TRUE(ask(SlotFree{*next}));
+    for (auto next = limits.next_waiting(); next; next = limits.next_waiting()) EXPECT_TRUE(ask(SeatFree{*next}));
     id_ = chosen;
   }
   Result<Answer> cancel() { return ask(CancelRequested{id_, {}}); }

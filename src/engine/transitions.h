@@ -22,7 +22,7 @@ struct Transition {
 
 inline constexpr auto task_transitions = std::to_array<Transition<WorkStatus, TaskEvent>>({
     {WorkStatus::pending, TaskEvent::start, WorkStatus::running},
-    {WorkStatus::pending, TaskEvent::wait, WorkStatus::waiting},       // for a slot, an instant, a person
+    {WorkStatus::pending, TaskEvent::wait, WorkStatus::waiting},       // for a seat, an instant, a person
     {WorkStatus::pending, TaskEvent::succeed, WorkStatus::success},    // a wait until what has passed
     {WorkStatus::pending, TaskEvent::pass_over, WorkStatus::skipped},  // by condition, upstream, or done earlier
     {WorkStatus::pending, TaskEvent::give_up, WorkStatus::failed},     // its condition or input cannot be evaluated
@@ -33,7 +33,7 @@ inline constexpr auto task_transitions = std::to_array<Transition<WorkStatus, Ta
     {WorkStatus::running, TaskEvent::give_up, WorkStatus::failed},     // none left, or interrupted
     {WorkStatus::running, TaskEvent::cancel, WorkStatus::cancelled},
     {WorkStatus::waiting, TaskEvent::start, WorkStatus::running},
-    {WorkStatus::waiting, TaskEvent::wait, WorkStatus::waiting},       // due, and now for a slot
+    {WorkStatus::waiting, TaskEvent::wait, WorkStatus::waiting},       // due, and now for a seat
     {WorkStatus::waiting, TaskEvent::succeed, WorkStatus::success},    // a wait, an approval, a release
     {WorkStatus::waiting, TaskEvent::give_up, WorkStatus::failed},
     {WorkStatus::waiting, TaskEvent::cancel, WorkStatus::cancelled},

@@ -6,7 +6,7 @@
 namespace pawl::engine {
 namespace {
 
-TEST(Wait, HoldsNoSlotKeepsItsDueTimeOverACrashAndEndsWhenItIsDue) {
+TEST(Wait, HoldsNoSeatKeepsItsDueTimeOverACrashAndEndsWhenItIsDue) {
   TestWorld world("name: w\njobs: {j: {tasks: [{id: pause, wait: 10m}, {id: then, run: 'true'}]}}");
   world.start();
   EXPECT_EQ(world.task_is("pause"), "waiting");

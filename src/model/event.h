@@ -164,8 +164,8 @@ struct TimerDue {
   RunId run;
 };
 
-// A slot is free for a run that waits for one (waits_for: limit).
-struct SlotFree {
+// A seat is free for a run that waits for one (waits_for: limit).
+struct SeatFree {
   RunId run;
 };
 
@@ -192,7 +192,7 @@ struct RemainsRemoved {
 
 using Event =
     std::variant<WorkflowSubmitted, RunRequested, TaskFinished, CancelRequested, ResumeRequested, RerunRequested,
-                 AnswerRequested, TimerDue, SlotFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved,
+                 AnswerRequested, TimerDue, SeatFree, RunOrphaned, RunCutOff, RetentionReached, RemainsRemoved,
                  WorkflowSwitched, WorkflowDeleted, WorkflowFileLost, ScheduleDue, ScheduleAdded, ScheduleChanged,
                  ScheduleDeleted, BackfillRequested, BackfillCancelled, BackfillGoesOn>;
 

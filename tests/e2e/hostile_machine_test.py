@@ -248,7 +248,7 @@ class Descriptors(Machine):
         run = server.start_run("both")["id"]
         held = []
         self.addCleanup(lambda: [each.close() for each in held])
-        for _ in range(100):  # the first quarter is taken, the others wait in the kernel
+        for _ in range(100):  # a few are taken, the others wait in the kernel
             one = socket.create_connection(("127.0.0.1", server.port))
             one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
             held.append(one)

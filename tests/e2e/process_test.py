@@ -68,7 +68,7 @@ class Leftovers(unittest.TestCase):
             while :; do sleep 1; done""")]} for name, escape in self.ESCAPES.items()}
         self.server.apply(workflow("escapes", jobs=jobs, **NEVER_POISON))
         run = self.server.start_run("escapes")["id"]
-        # As many at once as there are slots; the others come when the first are done, and find nothing to escape from.
+        # As many at once as there are places; the others come when the first are done, and find nothing to escape from.
         at_once = wait_until(lambda: [name for name in self.ESCAPES if (folder / f"{name}.up").stat().st_size > 0] if
                              len([name for name in self.ESCAPES if (folder / f"{name}.up").stat().st_size > 0]) >= 2 else None,
                              20, "escapes")
