@@ -124,6 +124,7 @@ class Runners final : public runner::Runner {
     http_.stop(std::move(command));
   }
   void discard(RunId run) override { process_.discard(run); }
+  void server_stops() override { process_.server_stops(); }
 
  private:
   runner::Runner& process_;
@@ -251,6 +252,7 @@ class OpenHost final : public Host {
   store::Store& store() override { return *store_; }
   store::LogStore& logs() override { return *logs_; }
   Result<void> start() override { return driver_->start(); }
+  void begin_stop(std::string signal) override { driver_->begin_stop(std::move(signal)); }
   void stop() override {
     if (driver_) driver_->stop();
     end_runners();

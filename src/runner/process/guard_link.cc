@@ -105,10 +105,12 @@ Result<GuardLink::Guard> GuardLink::spawn(const Descriptor& lock) const {
   ::posix_spawn_file_actions_adddup2(&actions, socket_copy.get(), guard_socket);
   ::posix_spawn_file_actions_adddup2(&actions, lock_copy.get(), guard_lock);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, guard_lock + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
+  // What stops the server is not for the guard. It ignores that, but not in its first instants: blocked it cannot end it.
+  sigset_t stops, all;
+  sigemptyset(&stops);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stops, number);
   sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigmask(&attributes, &stops);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
