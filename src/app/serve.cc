@@ -24,6 +24,7 @@
 
 #include "api/api.h"
 #include "app/host.h"
+#include "app/service_manager.h"
 #include "app/system_ports.h"
 #include "app/workflow_files.h"
 #include "base/log.h"
@@ -34,6 +35,9 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace pawl::app {
 namespace {
+
+// What a stop may take when the patience with running tasks is over: their grace, the last commit, connections.
+constexpr auto after_stop_timeout = std::chrono::seconds(30);
 
 constexpr int cannot_now = 3;  // exit code: started again later, it may work
 
@@ -52,7 +56,7 @@ bool starts_with_passed(std::string_view name, const std::vector<std::string>& p
   return name.starts_with("PAWL_VAR_") || std::ranges::find(passed, name) != passed.end();
 }
 
-// What `env` may name: all of it, or PAWL_VAR_* and what was asked for.
+// What `env` may name: all of it, or PAWL_VAR_* and what was asked for; but nothing of the service manager's.
 Json environment(const std::vector<std::string>* passed) {
   json::object values;
   for (char** entry = environ; *entry; ++entry) {
@@ -60,6 +64,7 @@ Json environment(const std::vector<std::string>* passed) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = pair.substr(0, equals);
+    if (is_of_service_manager(name)) continue;
     if (passed && !starts_with_passed(name, *passed)) continue;
     const std::string_view value = pair.substr(equals + 1);
     values[json::string_view(name.data(), name.size())] = json::string_view(value.data(), value.size());
@@ -202,6 +207,8 @@ int serve_to_the_end(const cli::ServeOptions& options) {
                                                     descriptor_limit(), fewest_descriptors)});
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
 
+  const auto manager = ServiceManager::from_environment();
+
   std::atomic<bool> store_failed = false;
   auto host = open_host({.data = options.data,
                          .workspace = options.workspace,
@@ -224,11 +231,12 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   auto token = admin_token(options.data + "/admin.token");
   if (!token) return complain(token.error());
 
-  std::atomic<bool> started = false;
+  std::atomic<bool> started = false, stopping = false;
   driver::Driver& driver = (*host)->driver();
+  const auto ready = [&] { return started && !stopping && driver.recovered() && !driver.failed(); };
   auto handler = api::make_api(
-      {.admin_token = *token, .ready = [&] { return started && driver.recovered() && !driver.failed(); }}, driver,
-      (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
+      {.admin_token = *token, .ready = ready}, driver, (*host)->histories(), [&] { return (*host)->store().reader(); },
+      (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
   net_options.port = address->port;
@@ -250,12 +258,18 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   const std::string shown = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
   fmt::print("pawl {} ready on http://{}:{} (data in {})\n", PAWL_VERSION, shown, server->port(), options.data);
   std::fflush(stdout);
+  manager->running({.ready = ready,
+                    .knock = [&driver](std::function<void()> answer) { driver.knock(std::move(answer)); },
+                    .address = fmt::format("http://{}:{}", shown, server->port())});
 
   int signal_number = 0;
   while (sigwait(&signals, &signal_number) != 0) {
   }
+  stopping = true;
+  // At once: the signal may have reached our tasks as well.
+  if (!store_failed) (*host)->begin_stop(signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+  manager->stopping(options.stop_timeout + after_stop_timeout);
   folder->stop();
-  if (!store_failed) log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
   if (store_failed) {
     (*host)->stop_now();
   } else {
@@ -274,6 +288,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   }
   server->stop(std::chrono::seconds(2));
   server.reset();
+  manager->end();
   return store_failed ? cannot_now : 0;
 }
 
