@@ -19,6 +19,7 @@ std::string end_of(const TaskFinished& result) {
     case pawl::Outcome::End::failed: return "failed";
     case pawl::Outcome::End::timed_out: return "timed_out";
     case pawl::Outcome::End::stopped: return "cancelled";
+    case pawl::Outcome::End::interrupted: return "interrupted";
   }
   if (outcome.process) {
     if (outcome.process->exit_code != 0) return "failed";
@@ -93,10 +94,18 @@ void Checks::handed_in(const TaskFinished& result) {
   results_[{result.run, result.attempt, result.ref, result.try_number}].insert(end_of(result));
 }
 
+void Checks::stopped_with_server(const TaskFinished& result) {
+  stopped_with_server_.insert({result.run, result.attempt, result.ref, result.try_number});
+}
+
 // I6: what is recorded of a try is what that very try has brought.
 void Checks::look_at_result(const engine::RunState& state, const TryEnded& ended) {
   const RunId id = state.run.id;
   const std::string where = fmt::format("{} try {}", work_name(state, ended.ref), ended.try_number);
+  if (stopped_with_server_.contains({id, state.attempt.number, ended.ref, ended.try_number}))
+    return violation("stop", id,
+                     fmt::format("{} ended by the signal of a stop of the server, and is recorded as `{}`", where,
+                                 to_string(ended.status)));
   const auto given = results_.find({id, state.attempt.number, ended.ref, ended.try_number});
   if (given == results_.end()) return violation("result", id, where + " has an end, and nobody has told of one");
   std::string end{to_string(ended.status)};

@@ -35,6 +35,8 @@ class Checks {
   // A try starts outside, beside so many of its kind, for which there are so many seats. Call before anything else
   // happens.
   void started(const StartTask& command, int beside, int seats);
+  // It ended by the signal of a stop: that is never a failure.
+  void stopped_with_server(const TaskFinished& result);
   // The result of a try is handed in, perhaps not for the first time.
   void handed_in(const TaskFinished& result);
   Requests& requests() { return requests_; }
@@ -89,6 +91,7 @@ class Checks {
   std::map<RunId, Seen> runs_;
   std::set<RunId> answered_, gone_;
   std::map<std::tuple<RunId, int, TaskRef, int>, std::set<std::string>> results_;  // by run, attempt, task and try
+  std::set<std::tuple<RunId, int, TaskRef, int>> stopped_with_server_;
   Owed owed_;
   std::map<std::string, std::string> keys_;  // whose work a key names …
   std::map<std::string, std::string> names_;  // … and the key of that work

@@ -41,7 +41,8 @@ constexpr auto names = std::to_array<std::string_view>({"crash",
                                                         "time",
                                                         "due",
                                                         "clear",
-                                                        "turn"});
+                                                        "turn",
+                                                        "unit-stop"});
 static_assert(names.size() == what_count);
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) { return SplitMix(a ^ (b * 0xd6e8feb86659fd93ULL)).next(); }

@@ -52,9 +52,11 @@ enum class What : std::uint8_t {
   due,  // … up to the next instant at which something is due
   clear,  // of a run that is gone, what lay outside the store is removed
   turn,
+  // Another fault; the streams of those before it hang on their places.
+  unit_stop,  // a service manager stops the server and ends its tasks with TERM, these before it or after it
 };
-constexpr std::size_t what_count = static_cast<std::size_t>(What::turn) + 1;
-constexpr bool is_fault(What what) { return what < What::submit; }
+constexpr std::size_t what_count = static_cast<std::size_t>(What::unit_stop) + 1;
+constexpr bool is_fault(What what) { return what < What::submit || what == What::unit_stop; }
 std::string_view to_string(What what);
 
 struct Happening {

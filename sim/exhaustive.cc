@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "sim/machine.h"
 #include "sim/person.h"
+#include "sim/results.h"
 #include "sim/stories.h"
 
 namespace pawl::sim {
@@ -15,13 +18,34 @@ namespace {
 
 constexpr int patience = 4'000;  // turns of a play; all stories need far fewer
 
-// One play of a story, in which the server dies at one point, or at it and at the next one.
+// What happens to the server at a point of a play: it dies, at the next one once more, or a service manager stops it and ends
+// its tasks with TERM, after it or before it.
+enum class Blow : std::uint8_t { crash, two_crashes, stop, stop_of_tasks_first };
+constexpr auto blows = std::to_array({Blow::crash, Blow::two_crashes, Blow::stop, Blow::stop_of_tasks_first});
+
+std::string_view to_string(Blow blow) {
+  switch (blow) {
+    case Blow::crash: return "a crash at point ";
+    case Blow::two_crashes: return "crashes at the next point and at point ";
+    case Blow::stop: return "a stop of server and tasks at point ";
+    case Blow::stop_of_tasks_first: return "a stop of tasks and server at point ";
+  }
+  return {};
+}
+
+// One play of a story, with a blow at one point.
 class Play {
  public:
-  Play(const Story& story, std::uint64_t point, bool twice) : story_(story), random_(1), person_(machine_, random_) {
-    machine_.dies = [this, point, twice](Machine::Point) {
+  Play(const Story& story, std::uint64_t point, Blow blow)
+      : story_(story), blow_(blow), random_(1), person_(machine_, random_) {
+    machine_.dies = [this, point](Machine::Point) {
       ++points_;
-      if (points_ != point && !(twice && points_ == point + 1)) return false;
+      const bool is_here = points_ == point || (blow_ == Blow::two_crashes && points_ == point + 1);
+      if (!is_here) return false;
+      if (blow_ == Blow::stop || blow_ == Blow::stop_of_tasks_first) {
+        stops_ = true;  // when this turn is over
+        return false;
+      }
       crash();
       return true;
     };
@@ -31,6 +55,11 @@ class Play {
     for (int i = 0; i < patience; ++i) {
       if (!violations().empty()) return;
       if (machine_.poisoned()) crash();
+      if (std::exchange(stops_, false)) stop();
+      if (machine_.draining()) {
+        if (!turn() && !finish_one()) end_of_stop();
+        continue;
+      }
       if (!act() && !turn() && !finish_one() && !release_one() && !wait()) {
         if (act_ < story_.acts.size()) return fail("it waits for a person who waits for it");
         return machine_.checks().at_rest();
@@ -74,6 +103,28 @@ class Play {
   void crash() {
     machine_.crash("", std::chrono::seconds(1));
     asked_ = false;
+  }
+
+  void stop() {
+    if (blow_ == Blow::stop_of_tasks_first) end_processes();
+    machine_.drain(false);
+    if (blow_ == Blow::stop) end_processes();
+  }
+  void end_processes() {
+    std::vector<Machine::Key> keys;
+    for (const auto& [key, command] : machine_.runner().running())
+      if (std::holds_alternative<ProcessInput>(command.input) && !machine_.is_stopped(key)) keys.push_back(key);
+    for (const Machine::Key& key : keys) {
+      TaskFinished finished = result_of(*machine_.take(key), random_, End::by_term);
+      machine_.checks().stopped_with_server(finished);
+      machine_.hand_in(std::move(finished));
+    }
+  }
+  // What still runs is cut off; the server ends and starts again.
+  void end_of_stop() {
+    if (machine_.runner().running().empty() && machine_.core().tries_in_flight() > 0)
+      fail("stop: the server waits for tries, and none runs");
+    crash();
   }
 
   const Ledger::Page* page(int run) const {
@@ -208,7 +259,9 @@ class Play {
   }
 
   const Story& story_;
+  const Blow blow_;
   std::uint64_t points_ = 0;
+  bool stops_ = false;
   SplitMix random_;
   Machine machine_{Machine::Options{.process_seats = 8}};
   Person person_;
@@ -221,16 +274,16 @@ class Play {
 
 Exhausted exhaust(const Story& story) {
   Exhausted result{.story = story.name, .points = 0, .violations = {}};
-  Play quiet(story, 0, false);
+  Play quiet(story, 0, Blow::crash);
   quiet.run();
   for (const std::string& what : quiet.violations()) result.violations.push_back("without a crash: " + what);
-  for (const bool twice : {false, true}) {
+  for (const Blow blow : blows) {
     for (std::uint64_t point = 1; result.violations.empty(); ++point) {
-      Play play(story, point, twice);
+      Play play(story, point, blow);
       play.run();
       if (!play.reached(point)) break;
       ++result.points;
-      const std::string where = fmt::format("at point {}{}", point, twice ? " and the next" : "");
+      const std::string where = fmt::format("{}{}", to_string(blow), point);
       for (const std::string& what : play.violations()) result.violations.push_back(where + ": " + what);
       if (result.violations.empty() && play.end() != quiet.end())
         result.violations.push_back(fmt::format("{}: another end:\n{}instead of:\n{}", where, play.end(), quiet.end()));

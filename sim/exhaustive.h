@@ -1,6 +1,6 @@
-// Small workflows, one for each thing that the language has, played again and again: the server dies at the first point
-// of the play, at the second, and so on, before and after every single commit, until a play ends without reaching its
-// point. Each play must come to the same end as the one without a crash.
+// Small workflows, one for each thing that the language has, played again and again: the server dies, or a service manager
+// stops it and its tasks, at the first point of the play, at the second, and so on, before and after every single commit,
+// until a play ends without reaching its point. Each play must come to the same end as the one without that.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace pawl::sim {
 
 struct Exhausted {
   std::string story;  // its name
-  std::uint64_t points = 0;  // at which the server died
+  std::uint64_t points = 0;  // at which that happened
   std::vector<std::string> violations;  // each with its point
 };
 

@@ -29,6 +29,7 @@ Machine::Machine(const Options& options)
   runner_.inner.on_stop = [this](const StopTask& stop) {
     owed_.erase({stop.run, stop.ref, stop.try_number});
     stopped_.insert({stop.run, stop.ref, stop.try_number});
+    if (auto result = held_.release(stop)) deliver(std::move(*result));
   };
   boot();
 }
@@ -69,6 +70,7 @@ void Machine::crash(std::string_view where, Duration down) {
   runner_.inner.forget_all();
   owed_.clear();
   stopped_.clear();
+  held_ = {};
   touched_.clear();
   core_.reset();
   next_ = {};
@@ -99,6 +101,7 @@ void Machine::drop_batches(const Error& error) {
 }
 
 void Machine::turn(std::size_t most, bool overlap) {
+  for (TaskFinished& result : held_.due(now.time_since_epoch())) deliver(std::move(result));
   if (is_durable_) {
     act();
     touched_.clear();  // others may have gone on meanwhile
@@ -158,6 +161,11 @@ void Machine::look_around() {
 }
 
 void Machine::hand_in(TaskFinished result) {
+  if (!runner::ended_as_by_stop(result.outcome)) return deliver(std::move(result));
+  if (auto now_known = held_.take(std::move(result), now.time_since_epoch())) deliver(std::move(*now_known));
+}
+
+void Machine::deliver(TaskFinished result) {
   checks_->handed_in(result);
   core_->push(std::move(result));
 }
@@ -194,6 +202,7 @@ void Machine::drain(bool cut_off) {
   tell("somebody stops the server");
   draining_ = true;
   core_->drain();
+  for (TaskFinished& result : held_.server_stops(now.time_since_epoch())) deliver(std::move(result));
   if (cut_off) core_->cut_off();
 }
 

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "driver/core.h"
 #include "runner/fake/fake_runner.h"
+#include "runner/held_results.h"
 #include "sim/checks.h"
 #include "store/memory/memory_store.h"
 
@@ -58,7 +59,7 @@ class Machine {
   // Whether a person, or another instance's failure, has asked it to end; forgotten by asking.
   bool was_stopped(const Key& key) { return stopped_.erase(key) > 0; }
   bool is_stopped(const Key& key) const { return stopped_.contains(key); }
-  // The result of a try reaches the server.
+  // A try has ended, as its runner sees it: the result reaches the server now, or half a second later (held_results.h).
   void hand_in(TaskFinished result);
   void submit(const std::string& text, std::function<void(const Result<Answer>&)> told = {});
   void drain(bool cut_off);
@@ -68,6 +69,7 @@ class Machine {
   // Whether something will happen without time and without a person: with the results of what runs, or without.
   bool has_work() const { return under_way_ || !next_.items.empty() || core_->has_work(now); }
   bool is_busy() const { return has_work() || !runner_.inner.running().empty() || !remains_.empty(); }
+  bool holds_results() const { return held_.next().has_value(); }
   driver::Core& core() { return *core_; }
   const driver::Core& core() const { return *core_; }
   // What is being committed; empty: nothing.
@@ -114,6 +116,7 @@ class Machine {
   void boot();
   void look_around();
   void act();
+  void deliver(TaskFinished result);
   void note_commit(const std::vector<Changeset>& changes);
   void drop_batches(const Error& error);
 
@@ -131,6 +134,7 @@ class Machine {
   bool is_durable_ = false;  // it is committed, and nothing has followed from it yet
   Checks::Owed owed_;  // by what is durable
   std::set<Key> stopped_;
+  runner::HeldResults held_;
   std::set<RunId> touched_;  // since live and stored were compared
   std::set<RunId> remains_;  // to be cleared away
   bool poisoned_ = false;

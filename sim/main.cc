@@ -119,7 +119,7 @@ Totals play(const Arguments& arguments) {
   return totals;
 }
 
-// Small stories with a crash at every point of each.
+// Small stories with a crash, and with a stop, at every point of each.
 int play_exhaustively() {
   std::size_t points = 0;
   std::size_t violations = 0;
@@ -129,7 +129,7 @@ int play_exhaustively() {
     violations += one.violations.size();
     if (!one.violations.empty()) fmt::print("{}: {}\n", one.story, one.violations.front());
   }
-  fmt::print("{} stories, {} crashes, {} violations\n", all.size(), points, violations);
+  fmt::print("{} stories, {} crashes and stops, {} violations\n", all.size(), points, violations);
   return violations == 0 ? 0 : 1;
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <csignal>
+
 namespace pawl::sim {
 namespace {
 
@@ -27,6 +30,13 @@ TaskFinished result_of(const StartTask& command, SplitMix& how, End end) {
   }
   if (end == End::stopped) {
     outcome.end = pawl::Outcome::End::stopped;
+    return finished;
+  }
+  if (end == End::by_term) {
+    // Its shell dies of it, or passes on that its program has.
+    constexpr auto signals = std::to_array({SIGTERM, SIGTERM, SIGTERM, SIGINT, SIGHUP});
+    const int signal = signals[how.below(signals.size())];
+    outcome.process = ProcessExit{.exit_code = 128 + signal, .signal = how.chance(0.5) ? signal : 0};
     return finished;
   }
   const bool fails = end == End::bad;
@@ -55,6 +65,7 @@ std::string word_of(const pawl::Outcome& outcome) {
     case pawl::Outcome::End::failed: return " badly (" + outcome.failure.code + ")";
     case pawl::Outcome::End::timed_out: return " by its timeout";
     case pawl::Outcome::End::stopped: return ", told to";
+    case pawl::Outcome::End::interrupted: return " with the server";
   }
   return {};
 }

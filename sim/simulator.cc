@@ -142,6 +142,65 @@ class World : public Watch {
     if (machine_.has_lost_its_store()) crash("because the outcome of a commit is unknown", how);
   }
 
+  // A service manager stops the server and ends all that it has started, in either order. A try that it ended at most half
+  // a second before is not the task's failure.
+  void stop_unit(SplitMix& how) {
+    const bool tasks_first = how.chance(0.5);
+    std::vector<TaskFinished> ended;
+    Duration before{};
+    if (tasks_first) {
+      ended = end_processes(how);
+      before = how.chance(0.8) ? std::chrono::microseconds(how.below(500'001))
+                               : std::chrono::microseconds(500'001 + how.below(1'000'000));
+      const std::uint64_t crashes = machine_.crashes();
+      if (how.chance(0.5)) turn(1 + how.below(8), how.chance(0.5));
+      if (machine_.crashes() != crashes) return;
+      machine_.now += before;
+    }
+    const bool in_time = before <= std::chrono::milliseconds(500);
+    const auto note = [&] {
+      for (const TaskFinished& result : ended)
+        if (in_time && !machine_.is_stopped({result.run, result.ref, result.try_number}))
+          machine_.checks().stopped_with_server(result);
+    };
+    note();
+    machine_.drain(how.chance(0.3));
+    if (tasks_first) return;
+    ended = end_processes(how);
+    note();
+  }
+
+  // Those that did end by it.
+  std::vector<TaskFinished> end_processes(SplitMix& how) {
+    tell("the service manager sends TERM to all tasks");
+    std::vector<Key> keys;
+    for (const auto& [key, command] : machine_.runner().running())
+      if (std::holds_alternative<ProcessInput>(command.input) && !machine_.is_stopped(key) && how.chance(0.95))
+        keys.push_back(key);
+    std::vector<TaskFinished> ended;
+    for (const Key& key : keys) {
+      const auto command = machine_.take(key);
+      // Some save their work and end well, or end badly in their own way.
+      const End end = how.chance(0.85) ? End::by_term : how.chance(0.7) ? End::good : End::bad;
+      TaskFinished finished = result_of(*command, how, end);
+      stuck_.erase(key);
+      began_.erase(key);
+      tell(fmt::format("{}/{}, try {}, of {} ends{}", command->job, command->task, command->try_number,
+                       to_string(command->run), end == End::by_term ? " by it" : word_of(finished.outcome)));
+      if (end == End::by_term) ended.push_back(finished);
+      machine_.hand_in(std::move(finished));
+    }
+    return ended;
+  }
+
+  // A server that has nothing more to do but stop does not wait for tries that are over.
+  void look_at_stop() {
+    const auto due = machine_.core().next_due();
+    const bool waits_for_room = due && *due <= machine_.now + std::chrono::seconds(1);
+    if (const std::size_t tries = machine_.core().tries_in_flight(); tries > 0 && !waits_for_room)
+      machine_.checks().broken(fmt::format("stop: the server waits for {} tries, and none runs", tries));
+  }
+
   // --- what goes on --------------------------------------------------------------------------------------------------
 
   void step(std::uint32_t number) {
@@ -149,7 +208,9 @@ class World : public Watch {
     ++result_.steps;
     if (auto how = happens(What::crash)) return crash("between two steps", *how);
     if (auto how = machine_.draining() ? std::nullopt : happens(What::stop)) return machine_.drain(how->chance(0.7));
+    if (auto how = machine_.draining() ? std::nullopt : happens(What::unit_stop)) return stop_unit(*how);
     if (machine_.draining() && !machine_.is_busy()) {
+      look_at_stop();
       SplitMix how = events_.stream(poison_stream + number);
       return crash("as it was asked to", how);
     }
@@ -295,6 +356,7 @@ class World : public Watch {
     tell("from here on nothing goes wrong any more");
     swarm_.no_more_faults();
     events_.begin_step(static_cast<std::uint32_t>(options_.steps) + 1);
+    if (machine_.holds_results()) machine_.now += runner::HeldResults::longest + Duration{1};
     stuck_.clear();
     if (swarm_.heals_by_restart || machine_.draining()) crash("for the last time", how);
     details_ = how;

@@ -54,6 +54,7 @@ Swarm::Swarm(SplitMix random) {
   http_seats = random.chance(0.3) ? 1 + static_cast<int>(random.below(4)) : 4096;
   workflows = 1 + static_cast<int>(random.below(3));
   heals_by_restart = random.chance(0.6);
+  draw(What::unit_stop, 0.02);
 }
 
 void Swarm::no_more_faults() {

@@ -115,7 +115,7 @@ bool Service::authorized(const net::Request& request) const {
 net::Response Service::answer_now(const Route& route) const {
   if (route.pattern == "/api/v1/openapi.json") return json_response(200, openapi());
   if (route.pattern == "/readyz" && options_.ready && !options_.ready()) {
-    auto response = net::problem(503, "not_ready", "the server is not ready yet");
+    auto response = net::problem(503, "not_ready", "the server is not ready: it is starting or stopping");
     response.headers.emplace_back("Retry-After", "1");
     return response;
   }

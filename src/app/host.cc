@@ -125,6 +125,7 @@ class Runners final : public runner::Runner {
     http_.stop(std::move(command));
   }
   void discard(RunId run) override { process_.discard(run); }
+  void server_stops() override { process_.server_stops(); }
 
  private:
   runner::Runner& process_;
@@ -255,6 +256,7 @@ class OpenHost final : public Host {
     return {};
   }
   Result<void> start() override { return driver_->start(); }
+  void begin_stop(driver::StopRequest request) override { driver_->begin_stop(std::move(request)); }
   void stop() override {
     if (driver_) driver_->stop();
     end_runners();

@@ -51,6 +51,8 @@ class Host {
   virtual Result<void> still_ours() = 0;
   // Starts the engine: from here on runs go on. Once.
   virtual Result<void> start() = 0;
+  // Says to all parts that a stop has begun, and returns at once: driver::Driver::begin_stop(). stop() follows.
+  virtual void begin_stop(driver::StopRequest request) = 0;
   // Lets running tasks finish for the stop timeout, cuts off the rest and joins. Safe twice.
   virtual void stop() = 0;
   virtual void stop_now() = 0;

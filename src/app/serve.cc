@@ -21,6 +21,7 @@
 #include "app/admin_token.h"
 #include "app/descriptors.h"
 #include "app/host.h"
+#include "app/service_manager.h"
 #include "app/signals.h"
 #include "app/workflow_files.h"
 #include "base/log.h"
@@ -33,6 +34,9 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace pawl::app {
 namespace {
 
+// What a stop may take when the patience with running tasks is over: their grace, the last commit, connections.
+constexpr auto after_stop_timeout = std::chrono::seconds(30);
+
 constexpr int cannot_now = 3;  // exit code: started again later, it may work
 
 // How often it is looked whether token and locks are still the ones that were opened.
@@ -42,7 +46,7 @@ bool starts_with_passed(std::string_view name, const std::vector<std::string>& p
   return name.starts_with("PAWL_VAR_") || std::ranges::find(passed, name) != passed.end();
 }
 
-// What `env` may name: all of it, or PAWL_VAR_* and what was asked for.
+// What `env` may name: all of it, or PAWL_VAR_* and what was asked for; but nothing of the service manager's.
 Json environment(const std::vector<std::string>* passed) {
   json::object values;
   for (char** entry = environ; *entry; ++entry) {
@@ -50,6 +54,7 @@ Json environment(const std::vector<std::string>* passed) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = pair.substr(0, equals);
+    if (is_of_service_manager(name)) continue;
     if (passed && !starts_with_passed(name, *passed)) continue;
     const std::string_view value = pair.substr(equals + 1);
     values[json::string_view(name.data(), name.size())] = json::string_view(value.data(), value.size());
@@ -185,12 +190,9 @@ HostOptions host_options(const cli::ServeOptions& options, const DescriptorShare
           .takes_up = {}};
 }
 
-void say_ready(const std::string& host, std::uint16_t port, const std::string& data) {
-  const std::string shown = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  if (!print_line(STDOUT_FILENO,
-                  fmt::format("pawl {} ready on http://{}:{} (data in {})", PAWL_VERSION, shown, port, data)))
-    log::warning("standard output cannot be written to; the server is ready and goes on",
-                 {{"address", fmt::format("{}:{}", shown, port)}});
+void say_ready(const std::string& address, const std::string& data) {
+  if (!print_line(STDOUT_FILENO, fmt::format("pawl {} ready on {} (data in {})", PAWL_VERSION, address, data)))
+    log::warning("standard output cannot be written to; the server is ready and goes on", {{"address", address}});
 }
 
 // What a SIGHUP has read again, each by a call that returns at once and logs what comes of it.
@@ -198,24 +200,27 @@ using Reloads = std::vector<std::function<void()>>;
 
 enum class End : std::uint8_t { asked, store_failed, folder_lost };
 
+struct Stop {
+  End end = End::asked;
+  driver::StopRequest request;  // if somebody asked
+};
+
 // Until somebody asks for a stop, or it cannot go on.
-End serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const Reloads& reloads) {
+Stop serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const Reloads& reloads) {
   for (;;) {
     const Signals::News news = signals.wait(look_every);
     switch (news.kind) {
-      case Signals::Kind::stop:
-        log::info("stopping", {{"signal", news.signal}, {"from", news.sender}});
-        return End::asked;
+      case Signals::Kind::stop: return {.request = {.signal = news.signal, .from = news.sender}};
       case Signals::Kind::reload:
         log::info("reading again what may have changed", {{"signal", news.signal}, {"from", news.sender}});
         for (const auto& again : reloads) again();
         break;
-      case Signals::Kind::store_failed: return End::store_failed;
+      case Signals::Kind::store_failed: return {.end = End::store_failed};
       case Signals::Kind::tick:
         token.look();
         if (const auto ours = host.still_ours(); !ours) {
           log::error("the data folder cannot be relied on any more; stopping", {{"why", ours.error().message}});
-          return End::folder_lost;
+          return {.end = End::folder_lost};
         }
         break;
       case Signals::Kind::released: break;  // comes later
@@ -260,17 +265,17 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   if (const auto prepared = prepare_process(); !prepared) return complain(prepared.error());
   const auto shares = share_out(descriptor_limit(), options.rules.at_once);
   if (!shares) return complain(shares.error());
+  const auto manager = ServiceManager::from_environment();
   auto host = open_host(host_options(options, *shares, egress, **signals));
   if (!host) return complain(host.error());
   const auto token = AdminToken::open(options.data + "/" + cli::token_file);
   if (!token) return complain(token.error());
 
-  std::atomic<bool> started = false;
+  std::atomic<bool> started = false, stopping = false;
   driver::Driver& driver = (*host)->driver();
+  const auto ready = [&] { return started && !stopping && driver.recovered() && !driver.failed(); };
   auto handler = api::make_api(
-      {.admin_token = [&] { return (*token)->current(); },
-       .ready = [&] { return started && driver.recovered() && !driver.failed(); },
-       .seats = [&] { return driver.seats(); }},
+      {.admin_token = [&] { return (*token)->current(); }, .ready = ready, .seats = [&] { return driver.seats(); }},
       driver, (*host)->histories(), [&] { return (*host)->store().reader(); }, (*host)->logs());
   net::ServerOptions net_options;
   net_options.address = address->host;
@@ -290,18 +295,28 @@ int serve_to_the_end(const cli::ServeOptions& options) {
     return complain(watched.error());
   }
   started = true;
-  say_ready(address->host, server->port(), options.data);
+  const std::string shown = address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
+  const std::string reached_at = fmt::format("http://{}:{}", shown, server->port());
+  say_ready(reached_at, options.data);
+  manager->running({.ready = ready,
+                    .knock = [&driver](std::function<void()> answer) { driver.knock(std::move(answer)); },
+                    .address = reached_at});
 
   const Reloads reloads{[&] { folder->read_again(); }};
-  const End end = serve_until_the_end(**signals, **host, **token, reloads);
+  const Stop stop = serve_until_the_end(**signals, **host, **token, reloads);
+  stopping = true;
+  // At once: the signal may have reached our tasks as well.
+  if (stop.end == End::asked) (*host)->begin_stop(stop.request);
+  manager->stopping(options.stop_timeout + after_stop_timeout);
   folder->stop();
-  if (end == End::asked)
+  if (stop.end == End::asked)
     stop_patiently(**signals, **host, **token);
   else
     (*host)->stop_now();
   server->stop(std::chrono::seconds(2));
   server.reset();
-  return end != End::asked || driver.failed() ? cannot_now : 0;
+  manager->end();
+  return stop.end != End::asked || driver.failed() ? cannot_now : 0;
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ enum class Planted : std::uint8_t {
   stale_output,
   leaked_seat,
   crowded_seats,
+  stop_fails_task,
   // persons
   retry_after_cancel,
   deaf_tries,

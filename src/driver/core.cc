@@ -97,7 +97,15 @@ Result<void> Core::start() {
   return read;
 }
 
-void Core::push(Event event, Reply reply) { queue_.push_back({std::move(event), std::move(reply), 0}); }
+void Core::push(Event event, Reply reply) {
+  const auto* finished = std::get_if<TaskFinished>(&event);
+  if (finished && finished->outcome.end == Outcome::End::interrupted) has_been_cut_off(*finished);
+  queue_.push_back({std::move(event), std::move(reply), 0});
+}
+
+void Core::has_been_cut_off(const TaskFinished& result) {
+  cut_off_.insert({result.run, result.ref, result.try_number});
+}
 
 bool Core::has_work(Instant now) const {
   if (not_before_ && now < *not_before_) return false;
@@ -133,7 +141,32 @@ std::optional<Instant> Core::next_due() const {
 std::size_t Core::tries_in_flight() const {
   std::size_t count = 0;
   for (const int used : limits_.used) count += static_cast<std::size_t>(used);
+  for (const auto& [run, ref, number] : cut_off_)
+    if (const auto* state = live(run); state && state->in_flight.contains(ref) && state->task(ref).last_try == number)
+      --count;
   return count;
+}
+
+bool Core::is_cut_off(const engine::RunState& state, TaskRef ref) const {
+  return cut_off_.contains({state.run.id, ref, state.task(ref).last_try});
+}
+
+std::vector<Core::RunningTry> Core::oldest_tries(std::size_t most) const {
+  std::vector<RunningTry> found;
+  for (const auto& [id, live] : runs_) {
+    if (!live.state) continue;
+    for (const TaskRef ref : live.state->in_flight) {
+      if (is_cut_off(*live.state, ref)) continue;
+      const auto& tries = live.state->task(ref).tries;
+      found.push_back({id,
+                       fmt::format("{}/{}/{}", live.state->run.workflow, live.state->job_name(ref.job),
+                                   live.state->plan_of(ref).task->id),
+                       tries.empty() ? live.state->last_at : tries.back().started_at});
+    }
+  }
+  std::ranges::sort(found, {}, [](const RunningTry& one) { return std::tie(one.since, one.run, one.work); });
+  if (found.size() > most) found.resize(most);
+  return found;
 }
 
 void Core::drain() {
@@ -354,15 +387,7 @@ void Core::decide_one(Batch& batch, Waiting waiting, Instant now) {
   if (cutting_off_) {
     const auto* finished = std::get_if<TaskFinished>(&waiting.event);
     // Cut off by us, not by a person: its recovery will say so.
-    if (finished && finished->outcome.end == Outcome::End::stopped) {
-      const auto found = runs_.find(finished->run);
-      if (found == runs_.end()) return;
-      if (found->second.undecided > 0)
-        found->second.is_cut_off = true;  // read again now, it would lack what is under way
-      else
-        forget(finished->run);
-      return;
-    }
+    if (finished && finished->outcome.end == Outcome::End::stopped) return has_been_cut_off(*finished);
   }
   Result<std::string> busy;
   if (engine::needs(waiting.event).changes_schedules) {
@@ -599,6 +624,7 @@ void Core::committed(Batch batch) {
       push(BackfillGoesOn{*slot->backfill});
     if (std::holds_alternative<RunCutOff>(item.event)) {
       for (const TaskRef ref : found->second.state->in_flight) {
+        if (is_cut_off(*found->second.state, ref)) continue;
         const auto* process = std::get_if<ProcessAction>(&found->second.state->plan_of(ref).task->action);
         runner_.stop(
             StopTask{*item.run, ref, found->second.state->task(ref).last_try, process ? process->grace : Duration{}});
@@ -606,9 +632,7 @@ void Core::committed(Batch batch) {
     }
     if (--found->second.undecided > 0) continue;
     const engine::RunState& state = *found->second.state;
-    if (found->second.is_cut_off) {
-      forget(*item.run);
-    } else if (is_final(state.attempt.status)) {
+    if (is_final(state.attempt.status)) {
       // Without such tasks in its newest version there is hardly ever anything to discard.
       if (state.attempt.status == RunStatus::success && state.plan->has_processes) runner_.discard(*item.run);
       set_due(*item.run, std::nullopt);

@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -90,8 +91,16 @@ class Core {
 
   // Every run that was cut off when the core started has been recovered durably.
   bool recovered() const { return orphans_.empty(); }
+  // Without those that have ended because the server stops.
   std::size_t tries_in_flight() const;
-  // From here on nothing starts; what runs may finish.
+  // The same, the `most` oldest ones.
+  struct RunningTry {
+    RunId run;
+    std::string work;  // workflow/job/task
+    Instant since{};
+  };
+  std::vector<RunningTry> oldest_tries(std::size_t most) const;
+  // From here on nothing starts; what runs may finish. A try that ends as interrupted is not waited for.
   void drain();
   // After drain(): notes that what is still in flight is about to be cut off, and tells the runner to stop it.
   void cut_off();
@@ -106,7 +115,6 @@ class Core {
   struct Live {
     std::unique_ptr<engine::RunState> state;
     int undecided = 0;  // items of batches under way that touch it
-    bool is_cut_off = false;  // its last try was cut off by us: put away when nothing of it is undecided
   };
   struct KnownWorkflow {
     std::optional<WorkflowRow> row;
@@ -145,6 +153,8 @@ class Core {
   bool fires() const { return options_.fires && !draining_ && recovered(); }
   void remember_decision(const Event& event, const engine::Decision& decision);
   void park_broken(RunId id, const std::string& why);
+  void has_been_cut_off(const TaskFinished& result);
+  bool is_cut_off(const engine::RunState& state, TaskRef ref) const;
   void set_due(RunId id, std::optional<Instant> due);
   void forget(RunId id);
   bool note_places_again(Instant now);
@@ -201,6 +211,8 @@ class Core {
 
   bool draining_ = false;
   bool cutting_off_ = false;
+  // Tries that have ended because the server stops. They stay in flight: the next start recovers their runs.
+  std::set<std::tuple<RunId, TaskRef, int>> cut_off_;
 };
 
 }  // namespace pawl::driver

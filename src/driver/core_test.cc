@@ -354,5 +354,93 @@ TEST_F(Retention, WhenTheStoreCannotSayWhatIsDueItIsAskedAgainAMinuteLater) {
   EXPECT_TRUE(disk_->runs().empty());
 }
 
+// Two jobs of a run, both in flight on a node that stops.
+struct StoppingNode {
+  StoppingNode() {
+    constexpr std::string_view yaml = "name: w\njobs: {a: {tasks: [{id: t, run: x}]}, b: {tasks: [{id: t, run: x}]}}";
+    auto parsed = definition::parse(yaml);
+    node.core.push(
+        WorkflowSubmitted{std::make_shared<const Workflow>(std::move(parsed->workflow)), std::string(yaml), {}, {}});
+    node.core.push(RunRequested{"w", json::object{}, {}, {}});
+    node.turn(noon);
+    node.runner.on_stop = [this](const StopTask& stop) { told.push_back(stop.ref); };
+    node.core.drain();
+  }
+  void end(int job, Outcome::End end) {
+    for (const auto& [key, command] : node.runner.running())
+      if (std::get<1>(key).job == job) {
+        Outcome outcome;
+        outcome.end = end;
+        if (end == Outcome::End::completed) outcome.process = ProcessExit{};
+        return node.core.push(TaskFinished{std::get<0>(key), std::get<1>(key), std::get<2>(key), outcome});
+      }
+  }
+  std::shared_ptr<store::MemoryDisk> disk = store::make_memory_disk();
+  Node node{disk};
+  std::vector<TaskRef> told;  // to stop
+};
+
+TEST(Core, AStopWaitsForTriesThatRunAndNotForThoseThatItHasEnded) {
+  StoppingNode stopping;
+  Node& node = stopping.node;
+  ASSERT_EQ(node.core.tries_in_flight(), 2U);
+  stopping.end(0, Outcome::End::interrupted);
+  EXPECT_EQ(node.core.tries_in_flight(), 1U) << "though the store does not know yet";
+  const auto oldest = node.core.oldest_tries(5);
+  ASSERT_EQ(oldest.size(), 1U);
+  EXPECT_EQ(oldest[0].work, "w/b/t");
+  EXPECT_EQ(oldest[0].since, noon);
+  node.turn(noon + 1s);
+  EXPECT_EQ(node.core.tries_in_flight(), 1U);
+  stopping.end(1, Outcome::End::completed);
+  node.turn(noon + 2s);
+  EXPECT_EQ(node.core.tries_in_flight(), 0U);
+
+  Node again(stopping.disk);
+  again.turn(noon + 60s);
+  ASSERT_EQ(again.runner.running().size(), 1U);
+  EXPECT_EQ(std::get<1>(again.runner.running().begin()->first).job, 0);
+}
+
+TEST(Core, AfterAFailedCommitATryThatTheStopHasEndedIsStillNotWaitedFor) {
+  StoppingNode stopping;
+  Node& node = stopping.node;
+  stopping.end(0, Outcome::End::interrupted);
+  stopping.disk->faults().next_commit = store::CommitFault::overloaded;
+  node.turn(noon + 1s);
+  stopping.disk->faults() = {};
+  node.turn(noon + 2s);
+  EXPECT_EQ(node.core.tries_in_flight(), 1U);
+}
+
+TEST(Core, OnlyWhatStillRunsIsToldToStopAndEachIsWaitedForByItself) {
+  StoppingNode stopping;
+  Node& node = stopping.node;
+  stopping.end(0, Outcome::End::interrupted);
+  node.turn(noon + 1s);
+  node.core.cut_off();
+  node.turn(noon + 2s);
+  EXPECT_EQ(stopping.told, (std::vector<TaskRef>{{1, 0}}));
+  EXPECT_EQ(node.core.tries_in_flight(), 1U);
+  stopping.end(1, Outcome::End::stopped);
+  node.turn(noon + 3s);
+  EXPECT_EQ(node.core.tries_in_flight(), 0U);
+}
+
+// The grace of the one that is still ending would be cut short.
+TEST(Core, OfTwoTriesOfARunThatAreCutOffTheFirstEndIsNotTheEndOfBoth) {
+  StoppingNode stopping;
+  Node& node = stopping.node;
+  node.core.cut_off();
+  node.turn(noon + 1s);
+  EXPECT_EQ(stopping.told.size(), 2U);
+  stopping.end(0, Outcome::End::stopped);
+  node.turn(noon + 2s);
+  EXPECT_EQ(node.core.tries_in_flight(), 1U);
+  stopping.end(1, Outcome::End::stopped);
+  node.turn(noon + 3s);
+  EXPECT_EQ(node.core.tries_in_flight(), 0U);
+}
+
 }  // namespace
 }  // namespace pawl::driver

@@ -1,5 +1,7 @@
 #include "driver/driver.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -17,6 +19,8 @@ namespace {
 // Up to here a batch is committed by the engine thread itself when nothing else is to be done: a single run's next step
 // then waits for its sync, not for two threads to wake each other.
 constexpr std::size_t small_batch = 8;
+// Running tasks that the log names when the server stops.
+constexpr std::size_t told_tries = 5;
 // How often it is told that there still is no room.
 constexpr auto remind_every = std::chrono::seconds(60);
 
@@ -56,12 +60,26 @@ class ThreadedDriver final : public Driver {
     return {};
   }
 
+  void begin_stop(StopRequest request) override {
+    {
+      const MutexLock lock(mutex_);
+      request_ = std::move(request);
+    }
+    announce(options_.stop_timeout);
+  }
   void stop() override { join(options_.stop_timeout); }
   void stop_now() override { join(Duration{}); }
   void hurry() override {
     {
       const MutexLock lock(mutex_);
       patience_ = Duration{};
+    }
+    engine_wake_.notify_one();
+  }
+  void knock(std::function<void()> answer) override {
+    {
+      const MutexLock lock(mutex_);
+      knocks_.push_back(std::move(answer));
     }
     engine_wake_.notify_one();
   }
@@ -100,13 +118,20 @@ class ThreadedDriver final : public Driver {
   };
   using Time = std::chrono::steady_clock;
 
-  void join(Duration patience) {
+  void announce(Duration patience) {
+    bool first = false;
     {
       const MutexLock lock(mutex_);
-      stopping_ = true;
+      first = !std::exchange(stopping_, true);
       patience_ = std::min(patience_.value_or(patience), patience);
     }
     engine_wake_.notify_one();
+    // Results that it hands on as interrupted are read by a turn that knows of the stop. Later the runner may be gone.
+    if (first && engine_.joinable()) ports_.runner.server_stops();
+  }
+
+  void join(Duration patience) {
+    announce(patience);
     // It waits for answers of the engine's, and is told none after that one's end.
     if (cleaner_) cleaner_->stop();
     if (engine_.joinable()) engine_.join();
@@ -126,16 +151,20 @@ class ThreadedDriver final : public Driver {
     std::optional<Time::time_point> cut_off_at, leave_at;
     for (;;) {
       std::deque<Letter> letters;
+      std::vector<std::function<void()>> knocks;
+      std::optional<StopRequest> request;
       std::optional<Done> done;
       {
         mutex_.lock();
         wait_for_work(under_way, next, cut_off_at ? cut_off_at : leave_at);
         letters.swap(inbox_);
+        knocks.swap(knocks_);
         done.swap(done_);
         requests_ = 0;
         if (stopping_ && !draining_) {
           draining_ = true;
           cut_off_at = Time::now() + *patience_;
+          request = request_;
         }
         if (cut_off_at && *patience_ == Duration{}) cut_off_at = Time::now();
         mutex_.unlock();
@@ -152,10 +181,13 @@ class ThreadedDriver final : public Driver {
         core_->drain();
       }
       for (Letter& letter : letters) core_->push(std::move(letter.event), std::move(letter.reply));
+      for (const auto& answer : knocks) answer();
+      if (request && !request->signal.empty()) tell_stop(*request, *cut_off_at - Time::now());
       if (cut_off_at && (core_->tries_in_flight() == 0 || Time::now() >= *cut_off_at)) {
         cut_off_at.reset();
         cutting_off_ = true;
         leave_at = Time::now() + options_.stop_grace + std::chrono::seconds(1);
+        tell_cut_off();
         core_->cut_off();
       }
       core_->decide(next, ports_.clock.now(), options_.batch);
@@ -179,7 +211,7 @@ class ThreadedDriver final : public Driver {
   // Until there is a result of the writer's, a letter, something due, or `limit`.
   void wait_for_work(bool under_way, const Batch& next, std::optional<Time::time_point> limit) REQUIRES(mutex_) {
     while (true) {
-      if (done_) return;
+      if (done_ || !knocks_.empty()) return;
       const bool full = next.items.size() >= options_.batch;
       if (!full && !inbox_.empty()) return;
       if (stopping_ && (!draining_ || (limit && *patience_ == Duration{} && !cutting_off_))) return;
@@ -197,6 +229,30 @@ class ThreadedDriver final : public Driver {
       else
         engine_wake_.wait(mutex_);
     }
+  }
+
+  // What the stop waits for, and until when.
+  void tell_stop(const StopRequest& request, Time::duration patience) {
+    const std::size_t running = core_->tries_in_flight();
+    if (running == 0)
+      return log::info("stopping", {{"signal", request.signal}, {"from", request.from}, {"running", "0"}});
+    log::info("stopping", {{"signal", request.signal},
+                           {"from", request.from},
+                           {"running", std::to_string(running)},
+                           {"oldest", oldest_tries()},
+                           {"until", to_rfc3339(ports_.clock.now() + std::chrono::ceil<Duration>(patience))}});
+  }
+  void tell_cut_off() {
+    if (const std::size_t running = core_->tries_in_flight(); running > 0)
+      log::info("stopping: running tasks are cut off, and go on at the next start",
+                {{"running", std::to_string(running)}, {"oldest", oldest_tries()}});
+  }
+  std::string oldest_tries() const {
+    std::string text;
+    for (const Core::RunningTry& one : core_->oldest_tries(told_tries))
+      text += fmt::format("{}{} of run {} since {}", text.empty() ? "" : ", ", one.work, to_string(one.run),
+                          to_rfc3339(one.since));
+    return text;
   }
 
   bool has_letters() {
@@ -282,6 +338,8 @@ class ThreadedDriver final : public Driver {
   std::optional<Batch> to_write_ GUARDED_BY(mutex_);
   std::optional<Done> done_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
+  StopRequest request_ GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> knocks_ GUARDED_BY(mutex_);
   std::optional<Duration> patience_ GUARDED_BY(mutex_);
   bool writer_may_end_ GUARDED_BY(mutex_) = false;
 

@@ -312,6 +312,74 @@ TEST_F(DriverTest, StopLetsARunningTaskFinishStartsNothingNewAndTheRunGoesOnInTh
   EXPECT_EQ(two.attempt, 1);
 }
 
+TEST_F(DriverTest, AStopDoesNotWaitForATryThatTheServiceManagerHasEnded) {
+  RunId id;
+  {
+    DriverOptions options;
+    options.stop_timeout = 24h;
+    Process process(disk_, options);
+    process.submit();
+    ASSERT_TRUE(process.ask(Process::a_run()));
+    const StartTask one = process.started.take();
+    id = one.run;
+    // As a process runner that holds its result back until it knows.
+    process.runner.on_server_stops = [&] {
+      Outcome outcome;
+      outcome.end = Outcome::End::interrupted;
+      process.driver->finished({one.run, one.ref, one.try_number, outcome});
+    };
+    process.driver->begin_stop({.signal = "SIGTERM"});
+    EXPECT_FALSE(process.driver->post(Process::a_run(), {}));
+    process.driver->stop();
+  }
+  Process again(disk_);
+  const StartTask one = again.started.take();
+  EXPECT_EQ(one.run, id);
+  EXPECT_EQ(one.attempt, 2);
+  const auto history = make_histories(again.store, again.plans)->history(id);
+  ASSERT_TRUE(history);
+  EXPECT_EQ(history->attempts.at(0).error->message, "interrupted by system stop");
+}
+
+TEST_F(DriverTest, TheRunnerIsToldOnceThatTheServerStopsWhoeverSaysSoFirst) {
+  std::atomic<int> told = 0;
+  {
+    Process process(disk_);
+    process.runner.on_server_stops = [&] { ++told; };
+    process.driver->begin_stop({.signal = "SIGTERM"});
+    EXPECT_EQ(told, 1);
+    process.driver->begin_stop({.signal = "SIGINT"});
+    process.driver->stop();
+    process.driver->stop_now();
+  }
+  EXPECT_EQ(told, 1);
+  Process process(disk_);
+  process.runner.on_server_stops = [&] { ++told; };
+  process.driver->stop_now();
+  EXPECT_EQ(told, 2);
+}
+
+TEST_F(DriverTest, AKnockIsAnsweredByAnEngineThatTurnsAndByNoOther) {
+  Process process(disk_);
+  process.submit();
+  const auto knock = [&] {
+    auto answered = std::make_shared<std::promise<void>>();
+    process.driver->knock([answered] { answered->set_value(); });
+    return answered->get_future();
+  };
+  knock().get();
+  knock().get();
+  // It hangs in a commit of its own.
+  process.store.close();
+  auto run = process.post(Process::a_run());
+  process.store.wait_for_commit();
+  auto late = knock();
+  EXPECT_EQ(late.wait_for(0s), std::future_status::timeout);
+  process.store.open();
+  late.get();
+  EXPECT_TRUE(run.get());
+}
+
 TEST_F(DriverTest, WhatStopNowCutsOffIsRecoveredByTheNextProcess) {
   RunId id;
   {

@@ -387,5 +387,80 @@ TEST(StopOnRequest, ItLeavesTheCountAsItIs) {
   EXPECT_EQ(world.live().counted_recoveries, 1);
 }
 
+constexpr std::string_view two_jobs = R"(
+name: two
+jobs:
+  a:
+    tasks: [{id: ended, run: "true", retry: {max: 3}}, {id: later, run: "true"}]
+  b:
+    tasks: [{id: saved, run: "true"}]
+)";
+
+TEST(StopOnRequest, ATryThatTheStopHasEndedIsNoFailureAndTheRestOfTheRunMayFinish) {
+  TestWorld world(two_jobs);
+  world.start();
+  const std::string key = world.newest("ended").idempotency_key;
+  world.finish("ended", is_interrupted());
+  EXPECT_TRUE(world.stopped.empty());
+  EXPECT_EQ(world.live().in_flight.size(), 2U) << "its recovery cuts it off";
+  world.finish("saved");
+  world.crash();
+  const auto attempts = world.attempts();
+  ASSERT_EQ(attempts.size(), 2U);
+  EXPECT_EQ(attempts[0].error->message, "interrupted by system stop");
+  EXPECT_EQ(attempts[0].jobs[0].tasks[0].tries.at(0).status, TryStatus::interrupted);
+  EXPECT_EQ(attempts[0].jobs[0].tasks[0].tries.at(0).error->message, "interrupted by system stop");
+  EXPECT_EQ(world.live().counted_recoveries, 0);
+  EXPECT_EQ(world.starts_of("saved"), 1);
+  EXPECT_EQ(world.starts_of("ended"), 2);
+  EXPECT_EQ(world.newest("ended").idempotency_key, key);
+  world.finish("ended");
+  world.finish("later");
+  EXPECT_EQ(world.run().status, RunStatus::success);
+}
+
+TEST(StopOnRequest, ItIsNotedOnceHoweverManyTriesItHasEnded) {
+  TestWorld world(two_jobs);
+  world.start();
+  world.finish("ended", is_interrupted());
+  EXPECT_TRUE(world.last);
+  world.finish("saved", is_interrupted());
+  EXPECT_FALSE(world.last);
+  world.crash();
+  EXPECT_EQ(world.starts_of("ended"), 2);
+  EXPECT_EQ(world.starts_of("saved"), 2);
+}
+
+TEST(StopOnRequest, ATryThatTheStopHasEndedGoesOnByItsOnCrash) {
+  TestWorld world(R"(
+name: two
+jobs:
+  fails:
+    tasks: [{id: fails, run: "true", on-crash: fail}]
+  held:
+    tasks: [{id: held, run: "true", on-crash: hold}]
+)");
+  world.start();
+  world.finish("fails", is_interrupted());
+  world.finish("held", is_interrupted());
+  world.crash();
+  const Attempt& now = world.live().attempt;
+  EXPECT_EQ(TestWorld::word(now.jobs[0].tasks[0]), "failed");
+  EXPECT_EQ(now.jobs[0].tasks[0].error->code, "interrupted");
+  EXPECT_EQ(now.jobs[1].tasks[0].waits_for, WaitsFor::release);
+  EXPECT_EQ(world.starts_of("fails") + world.starts_of("held"), 2);
+}
+
+TEST(StopOnRequest, AResultThatComesTwiceOrTooLateNotesNothing) {
+  TestWorld world(chain);
+  world.start();
+  const TaskFinished late = world.result("one", is_interrupted());
+  world.finish("one");
+  EXPECT_TRUE(world.ask(late));
+  EXPECT_FALSE(world.last);
+  world.crash();
+  EXPECT_EQ(world.attempts().at(0).error->message, "interrupted by system restart");
+}
+
 }  // namespace
 }  // namespace pawl::engine

@@ -453,8 +453,10 @@ void finish_try(Step& step, const TaskFinished& event) {
   if (s.task(ref).last_try != number) return;
   if (event.attempt != 0 && event.attempt != s.attempt.number && !planted(Planted::any_attempt)) return;
 
-  const TaskPlan& plan = s.plan_of(ref);
   const Outcome& outcome = event.outcome;
+  // It stays in flight: the recovery that follows the stop cuts it off, by the rules for that.
+  if (outcome.end == Outcome::End::interrupted && !planted(Planted::stop_fails_task)) return cut_off(step);
+  const TaskPlan& plan = s.plan_of(ref);
   TryEnded ended{ref, number, TryStatus::success, nullptr, nullptr, preview_of(plan, outcome)};
   switch (outcome.end) {
     case Outcome::End::completed: {
@@ -472,6 +474,7 @@ void finish_try(Step& step, const TaskFinished& event) {
       if (ended.error) ended.status = TryStatus::failed;
       break;
     }
+    case Outcome::End::interrupted:
     case Outcome::End::failed:
       ended.status = TryStatus::failed;
       ended.error = failure(outcome.failure.code, outcome.failure.message, cause_of(outcome));

@@ -95,6 +95,12 @@ inline Outcome times_out() {
   outcome.failure = {"timeout", "no end after 1s", nullptr};
   return outcome;
 }
+inline Outcome is_interrupted() {
+  Outcome outcome;
+  outcome.end = Outcome::End::interrupted;
+  outcome.failure = {"interrupted", "interrupted by system stop", nullptr};
+  return outcome;
+}
 inline Outcome is_stopped() {
   Outcome outcome;
   outcome.end = Outcome::End::stopped;

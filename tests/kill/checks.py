@@ -186,6 +186,7 @@ def outputs_are_committed(known):
 
 def nothing_stays_open(known):
     """P5, I4, I11: every run ends as it has to, no row of an attempt stays open, one attempt a recovery."""
+    cut_off_by = "stop" if any("how" in kill for kill in known.story["kills"]) else "restart"
     for run_id, status in known.story["expected"].items():
         run = known.runs.get(run_id)
         if run and run["status"] != status:
@@ -211,7 +212,7 @@ def nothing_stays_open(known):
             recoveries += 1
             error = before["error"] or {}
             found = (before["status"], error.get("code"), error.get("message"))
-            if found != ("failed", "interrupted", "interrupted by system restart"):
+            if found != ("failed", "interrupted", f"interrupted by system {cut_off_by}"):
                 yield f"run {run['id']}: attempt {before['attempt']}, which was cut off, says {found}"
         if recoveries > len(known.story["kills"]):
             yield f"run {run['id']}: {recoveries} recoveries after {len(known.story['kills'])} kills"

@@ -203,6 +203,12 @@ class Checks(unittest.TestCase):
         self.story["runs"]["r1"]["attempts"][0]["error"] = None
         self.finds(checks.nothing_stays_open, "which was cut off, says ('failed', None")
 
+    def test_a_stop_that_is_told_as_a_crash(self):
+        self.story["kills"] = [{"at": T0 + 5, "how": "tasks first"}]
+        self.finds(checks.nothing_stays_open, "'interrupted by system restart')")
+        self.story["runs"]["r1"]["attempts"][0]["error"]["message"] = "interrupted by system stop"
+        self.assertEqual(checks.violations(self.story), [])
+
     def test_more_recoveries_than_kills(self):
         self.story["kills"] = []
         self.finds(checks.nothing_stays_open, "1 recoveries after 0 kills")

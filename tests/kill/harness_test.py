@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from kill import checks, exact
+from kill import checks, exact, stops
 from kill.scenarios import A
 from kill.world import World
 from support.pawl import PAWL
@@ -58,6 +58,22 @@ class Doctored(unittest.TestCase):
             orphan.kill()
         wanted = f"process {orphan.pid} of a-run/main/write was alive"
         self.assertTrue(any(wanted in sentence for sentence in found), found)
+
+
+class Stops(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-doctored-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        kept, stops.KEPT = stops.KEPT, self.folder / "kept"
+        self.addCleanup(setattr, stops, "KEPT", kept)
+
+    def test_a_service_managers_stop_of_tasks_and_server_passes(self):
+        result = stops.segment(PAWL, 1, "tasks first", 2)
+        self.assertEqual((result["stops"], result["violations"]), (2, []))
+
+    def test_tasks_that_end_by_TERM_long_before_the_server_is_told_are_found_to_have_failed(self):
+        result = stops.segment(PAWL, 1, "tasks first", 1, gap=3)
+        self.assertTrue(any("failed, not success" in sentence for sentence in result["violations"]), result)
 
 
 if __name__ == "__main__":

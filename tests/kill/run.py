@@ -2,6 +2,7 @@
 
     strace   at every write-class system call of two scenarios, one experiment a call
     random   at random moments under load
+    stops    it is not killed: it and all that it has started get TERM, in either order, as by a service manager
 """
 
 import argparse
@@ -15,7 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kill import exact, random_kills  # noqa: E402
+from kill import exact, random_kills, stops  # noqa: E402
 from kill.scenarios import SCENARIOS  # noqa: E402
 from support.pawl import PAWL  # noqa: E402
 
@@ -23,6 +24,8 @@ POINTS = 600  # of the server that are tried, and a tenth as many of its guard; 
 AT_LEAST = 500  # distinct ones that a whole run has to hit
 CYCLES = 208
 SEGMENT = 26  # kills of one server before it is judged
+STOPS = 40  # in each order
+STOPS_SEGMENT = 10  # of one server
 
 
 class Progress:
@@ -158,6 +161,26 @@ def random_loop(options, pool, progress):
             "violations": [kept(result, "seed") for result in bad]}
 
 
+def stop_loop(options, pool, progress):
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
+    progress.say(f"stops of server and tasks with --seed {seed}")
+    work = [pool.submit(stops.segment, options.binary, seed + n, order, STOPS_SEGMENT)
+            for order in stops.ORDERS for n in range(STOPS // STOPS_SEGMENT)]
+    totals, bad = {order: collections.Counter() for order in stops.ORDERS}, []
+    progress.text = lambda: (f"{sum(total['stops'] for total in totals.values())} of {STOPS * len(totals)} stops, "
+                             f"{len(bad)} servers with violations")
+    for future in concurrent.futures.as_completed(work):
+        result = future.result()
+        for name in ("stops", "runs", "interrupted"):
+            totals[result["order"]][name] += result[name]
+        if result["violations"]:
+            bad.append(result)
+            show_violation(result | {"point": f"stops, {result['order']}, --seed {result['seed']}"}, progress)
+        progress.tell()
+    return {"seed": seed, "orders": {order: dict(total) for order, total in totals.items()},
+            "violations": [kept(result, "seed") for result in bad]}
+
+
 def spread(values):
     """{"p50", "p99", "max"} in milliseconds."""
     if not values:
@@ -203,6 +226,10 @@ def report(result):
             if times := found[name]:
                 lines.append(f"  from {title} to the next call: p50 {times['p50']} ms, p99 {times['p99']} ms, "
                              f"max {times['max']} ms")
+    if found := result.get("stops"):
+        for order, total in found["orders"].items():
+            lines.append(f"stops, {order}: {total['stops']} (seed {found['seed']}), {total['runs']} runs, "
+                         f"{total['interrupted']} tries interrupted")
     lines.append(f"{result['seconds']:.0f} s, {result['violations']} violations")
     return "\n".join(lines)
 
@@ -220,12 +247,17 @@ def judge(result):
     if found := result.get("random"):
         good = not found["violations"] and found["cycles"] >= found["wanted"]
         cases.append((f"{found['wanted']} random kills", good))
+    if found := result.get("stops"):
+        for order, total in found["orders"].items():
+            # A stop that met nobody at work shows nothing.
+            good = not found["violations"] and total["stops"] >= STOPS and total["interrupted"] >= STOPS
+            cases.append((f"{STOPS} stops of server and tasks, {order}", good))
     return cases
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev kill", description="kill a server and see that it keeps its promises")
-    parser.add_argument("what", nargs="?", choices=("strace", "random", "all"), default="all")
+    parser.add_argument("what", nargs="?", choices=("strace", "random", "stops", "all"), default="all")
     parser.add_argument("--exact", action="store_const", dest="what", const="strace", help="the same as strace")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only this one")
     parser.add_argument("--only", metavar="SYSCALL", help="only points at this call, all of them")
@@ -234,7 +266,7 @@ def main():
                         help=f"about so many of the server's, the same ones each time ({POINTS})")
     parser.add_argument("--long", action="store_true", help="every point, and each row of calls until its end")
     parser.add_argument("--cycles", type=int, default=CYCLES, metavar="N", help=f"random kills ({CYCLES})")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the random kills; default: another one each time")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the random kills and stops; default: another one each time")
     parser.add_argument("--workers", type=int, default=3, metavar="N", help="servers at once (3)")
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     parser.add_argument("--binary", type=pathlib.Path, default=PAWL, help="what is killed")
@@ -245,6 +277,8 @@ def main():
             result["strace"] = strace(options, pool, progress)
         if options.what in ("random", "all") and not options.point and not options.only:
             result["random"] = random_loop(options, pool, progress)
+        if options.what in ("stops", "all") and not options.point and not options.only:
+            result["stops"] = stop_loop(options, pool, progress)
     result["seconds"] = time.monotonic() - begin
     result["violations"] = sum(len(part["violations"]) for part in result.values() if isinstance(part, dict))
     result["whole"] = is_whole(options)

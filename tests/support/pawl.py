@@ -256,6 +256,26 @@ def alive(pid):
         return False
 
 
+def below(pid):
+    """All processes that descend from this one: of a server the guard, its keepers, and the tasks with what they started."""
+    children = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found, rest = [], [pid]
+    while rest:
+        rest += (new := children.get(rest.pop(), []))
+        found += new
+    return found
+
+
+def send(number, pids):
+    """The signal to each of them, as a service manager sends it to all processes of a unit."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def end(pid):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

@@ -21,11 +21,15 @@ class FakeRunner final : public Runner {
   void discard(RunId run) override {
     if (on_discard) on_discard(run);
   }
+  void server_stops() override {
+    if (on_server_stops) on_server_stops();
+  }
 
   // Called inside start(), before the try counts as running.
   std::function<void(const StartTask&)> on_start;
   std::function<void(const StopTask&)> on_stop;
   std::function<void(RunId)> on_discard;
+  std::function<void()> on_server_stops;
 
   const std::map<Key, StartTask>& running() const { return running_; }
   // Ends a try; the result is the caller's to deliver. nullopt: no such try runs.

@@ -52,6 +52,50 @@ TEST_F(ProcessEnd, ALaterStopCanShortenTheGrace) {
   EXPECT_EQ(inbox_.next().outcome.end, End::stopped);
 }
 
+TEST_F(ProcessEnd, WhatTermEndsWhileTheServerStopsIsInterrupted) {
+  runner().server_stops();
+  for (const char* script : {"kill -TERM $$", "kill -INT $$", "kill -HUP $$", "exit 143", "exit 130", "exit 129"}) {
+    const Outcome outcome = run(script);
+    EXPECT_EQ(outcome.end, End::interrupted) << script;
+    EXPECT_EQ(outcome.failure.message, "interrupted by system stop");
+    EXPECT_FALSE(outcome.process);
+  }
+}
+
+TEST_F(ProcessEnd, WhatEndsByItselfWhileTheServerStopsIsWhatItIs) {
+  runner().server_stops();
+  for (const auto& [script, code] : std::vector<std::pair<std::string, int>>{
+           {"trap 'exit 0' TERM; kill -TERM $$", 0}, {"exit 3", 3}, {"kill -SEGV $$", 139}, {"kill -KILL $$", 137}}) {
+    const Outcome outcome = run(script);
+    ASSERT_EQ(outcome.end, End::completed) << script;
+    EXPECT_EQ(outcome.process->exit_code, code) << script;
+  }
+  StartTask slow = task(script("sleep 1000"), 9);
+  slow.timeout = 50ms;
+  runner().start(std::move(slow));
+  EXPECT_EQ(inbox_.next().outcome.end, End::timed_out);
+  log_.durable = false;
+  EXPECT_EQ(run("exit 143").end, End::interrupted) << "whether its log is durable says nothing of the task";
+}
+
+TEST_F(ProcessEnd, ATaskThatIsEndedAMomentBeforeTheServerIsToldToStopIsInterrupted) {
+  start(script("echo $$; exec sleep 1000"));
+  log_.await("\n");
+  ::kill(numbers_in(log_.text(LogSink::Stream::out)).at(0), SIGTERM);
+  runner().server_stops();
+  EXPECT_EQ(inbox_.next().outcome.end, End::interrupted);
+}
+
+TEST_F(ProcessEnd, ATaskThatSomebodyEndsAndNobodyStopsTheServerHasFailed) {
+  const Outcome outcome = run("kill -TERM $$");
+  ASSERT_EQ(outcome.end, End::completed);
+  EXPECT_EQ(outcome.process->signal, SIGTERM);
+  // Hours after that a stop finds nothing to take back.
+  runner().server_stops();
+  runner().shutdown();
+  EXPECT_TRUE(inbox_.empty());
+}
+
 TEST_F(ProcessEnd, WhatATaskLeavesBehindIsKilled) {
   const Outcome outcome = run(
       "sleep 1000 & echo $!\n"

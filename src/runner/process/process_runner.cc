@@ -26,6 +26,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "runner/held_results.h"
 #include "runner/process/cgroups.h"
 #include "runner/process/descriptor.h"
 #include "runner/process/discarded_folders.h"
@@ -50,6 +51,9 @@ constexpr milliseconds full_pause = 20ms;
 constexpr milliseconds drain_time = 2s;
 
 std::string error_text(int error) { return std::strerror(error); }
+
+// For held_results.h.
+Duration since_boot() { return std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()); }
 
 struct Pipe {
   Descriptor read, write;
@@ -134,6 +138,13 @@ class GuardedProcessRunner final : public ProcessRunner {
   }
   void stop(StopTask command) override { post(std::move(command)); }
   void discard(RunId run) override { post(Discard{run}); }
+  void server_stops() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!server_stops_at_) server_stops_at_ = since_boot();
+    }
+    wake();
+  }
 
   Result<void> remove_folder(RunId run, const std::stop_token& stop) override {
     return runner::remove_folder(options_.workspace, to_string(run), protection_.identity(), stop);
@@ -202,11 +213,15 @@ class GuardedProcessRunner final : public ProcessRunner {
   bool take_orders() {
     std::vector<Order> orders;
     bool stopping = false;
+    std::vector<TaskFinished> let_go;
     {
       const std::lock_guard lock(mutex_);
       stopping = stopping_;
       orders.swap(orders_);
+      // Under the lock: a stop that comes later has come too late for what is due now.
+      let_go = server_stops_at_ ? held_.server_stops(*server_stops_at_) : held_.due(since_boot());
     }
+    for (TaskFinished& result : let_go) results_.finished(std::move(result));
     for (Order& order : orders) {
       if (auto* discard = std::get_if<Discard>(&order)) {
         discarded_.discard(discard->run);
@@ -238,6 +253,7 @@ class GuardedProcessRunner final : public ProcessRunner {
       tell_keeper(running, stop.grace);
       return;
     }
+    if (auto result = held_.release(stop)) results_.finished(std::move(*result));
   }
 
   void tell_keeper(const ProcessTry& running, Duration grace) {
@@ -453,14 +469,21 @@ class GuardedProcessRunner final : public ProcessRunner {
     // The keeper has done it, if it was not killed.
     remove_groups(running.groups);
     const bool durable = log_.sync(running.command);
+    const bool as_by_stop = ended_as_by_stop(outcome);
     if (!durable && outcome.end == Outcome::End::completed) {
       outcome = failed_try("log_unavailable", "the log of this try could not be made durable");
     }
-    results_.finished({.run = running.command.run,
-                       .ref = running.command.ref,
-                       .try_number = running.command.try_number,
-                       .outcome = std::move(outcome),
-                       .attempt = running.command.attempt});
+    TaskFinished result{.run = running.command.run,
+                        .ref = running.command.ref,
+                        .try_number = running.command.try_number,
+                        .outcome = std::move(outcome),
+                        .attempt = running.command.attempt};
+    if (as_by_stop) {
+      auto now = held_.take(std::move(result), since_boot());
+      if (!now) return;
+      result = std::move(*now);
+    }
+    results_.finished(std::move(result));
   }
 
   // A try that never ran has no log to make durable.
@@ -481,6 +504,7 @@ class GuardedProcessRunner final : public ProcessRunner {
     for (const auto& [serial, running] : running_) {
       if (running.drain_until) consider(*running.drain_until);
     }
+    if (const auto due = held_.next()) consider(Clock::time_point(*due));
     if (!next) return -1;
     return static_cast<int>(std::max<std::int64_t>(0, std::chrono::ceil<milliseconds>(*next - Clock::now()).count()));
   }
@@ -516,6 +540,7 @@ class GuardedProcessRunner final : public ProcessRunner {
   std::mutex mutex_;
   std::vector<Order> orders_;  // guarded by mutex_
   bool stopping_ = false;  // guarded by mutex_
+  std::optional<Duration> server_stops_at_;  // guarded by mutex_
   std::mutex shutdown_mutex_;
 
   // The rest belongs to the thread.
@@ -524,6 +549,7 @@ class GuardedProcessRunner final : public ProcessRunner {
   std::uint64_t last_serial_ = 0;
   GuardLink guard_;
   DiscardedFolders discarded_;
+  HeldResults held_;
   bool guard_full_ = false;  // its queue took no more
   std::array<char, 64 << 10> buffer_;
   std::jthread thread_;  // last: it uses all of the above

@@ -6,6 +6,8 @@
 // A try ends when its main process does; whatever it left behind is killed then. What a task is given and held to:
 // docs/tasks.md.
 //
+// A result that may be the work of a stop of the server is held back until that is known (runner/held_results.h).
+//
 // A run's folder is there until the run is a success: then it is discarded (discarded_folders.h).
 //
 // Codes of a try that could not be carried through:

@@ -22,10 +22,12 @@ int spawn_program(pid_t& pid, const std::string& program, const std::vector<std:
   int next = STDERR_FILENO + 1;
   for (const int descriptor : descriptors) ::posix_spawn_file_actions_adddup2(&actions, descriptor, next++);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, next);
-  sigset_t none, all;
-  sigemptyset(&none);
+  // What stops the server is not for the guard. It ignores that, but not in its first instants: blocked it cannot end it.
+  sigset_t stops, all;
+  sigemptyset(&stops);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stops, number);
   sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigmask(&attributes, &stops);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
