@@ -159,7 +159,7 @@ TEST_F(Api, ARunIsShownWithEveryJobAndTaskOfEveryAttempt) {
 TEST_F(Api, ARunThatWaitsForALimitShowsWhichAndWhoHoldsItLongest) {
   ASSERT_EQ(post_yaml("/api/v1/workflows",
                       "name: waits\njobs:\n  j: {tasks: [{id: call, http: {url: 'http://127.0.0.1:1/'}}]}\n"
-                      "  k: {tasks: [{id: say, run: x}]}\n  l: {tasks: [{id: later, wait: {duration: 1h}}]}\n")
+                      "  k: {tasks: [{id: say, run: x}]}\n  l: {tasks: [{id: later, wait: 1h}]}\n")
                 .status,
             201);
   const auto started = ask("POST", "/api/v1/workflows/waits/runs");
