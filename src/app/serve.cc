@@ -9,9 +9,11 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <system_error>
@@ -198,6 +200,21 @@ void say_ready(const std::string& address, const std::string& data) {
 // What a SIGHUP has read again, each by a call that returns at once and logs what comes of it.
 using Reloads = std::vector<std::function<void()>>;
 
+// Many files take a while to read. Runs go on meanwhile, so that a stop may reach their tasks: the runner has to know of it
+// at once, and not when the last file is read.
+Result<void> start_watching(WorkflowFiles& folder, const Signals& signals, Host& host) {
+  const std::jthread early_stop([&](const std::stop_token& all_read) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    std::string signal;
+    while (!all_read.stop_requested() && (signal = signals.pending_stop()).empty())
+      wake.wait_for(lock, all_read, std::chrono::milliseconds(50), [] { return false; });
+    if (!signal.empty()) host.begin_stop({.signal = signal, .from = ""});
+  });
+  return folder.start();
+}
+
 enum class End : std::uint8_t { asked, store_failed, folder_lost };
 
 struct Stop {
@@ -290,7 +307,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
     return complain(running.error());
   }
   const auto folder = watch_workflow_files(options.workflows, driver, (*host)->store());
-  if (const auto watched = folder->start(); !watched) {
+  if (const auto watched = start_watching(*folder, **signals, **host); !watched) {
     server->stop(Duration{});
     return complain(watched.error());
   }

@@ -89,6 +89,15 @@ Signals::News Signals::wait(std::chrono::milliseconds tick) {
   }
 }
 
+std::string Signals::pending_stop() const {
+  sigset_t pending;
+  if (sigpending(&pending) != 0) return {};
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) {
+    if ((number != SIGHUP || hangup_stops_) && sigismember(&pending, number) == 1) return signal_name(number);
+  }
+  return {};
+}
+
 void Signals::ignore(const signalfd_siginfo& signal) {
   Ignored& before = ignored_[signal.ssi_signo];
   ++before.since_then;

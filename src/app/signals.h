@@ -38,6 +38,9 @@ class Signals {
   // What comes next: a tick when `tick` has passed since the last one. Strays are dealt with in here. Threads: one.
   News wait(std::chrono::milliseconds tick);
 
+  // The name of a signal that asks for a stop and that wait() has still to return; empty: there is none. Threads: any.
+  std::string pending_stop() const;
+
   // Threads: any. wait() returns store_failed once, or `released` from then on. No signal does this, since others could
   // send it.
   void report_store_failure();

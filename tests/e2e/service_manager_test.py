@@ -76,6 +76,24 @@ class Stop(unittest.TestCase):
                         self.stop_unit(tasks_first)
                         self.goes_on(run)
 
+    def test_a_stop_while_many_files_are_still_read_fails_no_run_either(self):
+        files = self.server.folder / "files"
+        files.mkdir()
+        for number in range(1500):
+            (files / f"{number}.json").write_text(workflow(f"filler {number}", *[script(f"t{k}", "true") for k in range(20)]))
+        run = self.begin(script("work", f"echo $PAWL_IDEMPOTENCY_KEY >> {self.place}; [[ $PAWL_TRY == 3 ]] || exec sleep 1000"))
+        self.server.kill()
+        self.server.arguments = ["--workflows", str(files)]
+        self.server.start(ready=False)
+        wait_until(lambda: len(self.keys()) == 2, what="the task to go on")
+        self.assertFalse(self.server.is_ready(), "all files are read already: make more of them")
+        self.stop_unit(tasks_first=True)
+        self.server.arguments = []
+        self.server.start()
+        done = self.server.wait_run(run)
+        self.assertEqual([(attempt["status"], (attempt["error"] or {}).get("message")) for attempt in done["attempts"]],
+                         [("failed", "interrupted by system restart"), ("failed", "interrupted by system stop"), ("success", None)])
+
     def test_what_ends_well_all_the_same_is_done(self):
         run = self.begin(self.work("{ trap 'exit 0' TERM; while :; do sleep 0.01; done; }"), script("next", "true"))
         self.stop_unit(tasks_first=False)
