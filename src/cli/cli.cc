@@ -177,7 +177,7 @@ class CommandLine {
           ->add_option_function<std::int64_t>(
               name, [&value](const std::int64_t& most) { value = most; }, description)
           ->type_name("N")
-          ->check(CLI::Range(std::int64_t{0}, AtOnce::most));
+          ->check(CLI::Range(std::int64_t{0}, AtOnce::most_asked));
     };
     add("--max-processes", at_once.processes, "`run` tasks at once; 0: as many as the file descriptors bear (64)");
     add("--max-http-calls", at_once.calls, "`http` tasks at once; 0: as many as the file descriptors bear (4096)");

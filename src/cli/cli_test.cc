@@ -162,7 +162,7 @@ TEST(Arguments, HowManyRunAtOnceReachesAllWhoStartTasks) {
   EXPECT_EQ(refused.exit, 3) << "with other limits it may work";
   EXPECT_EQ(refused.err, "pawl: too few\n");
   for (const char* option : {"--max-processes", "--max-http-calls"})
-    for (const char* value : {"x", "-1", "1.5", "", "1000001"})
+    for (const char* value : {"x", "-1", "1.5", "", "1000000001"})
       EXPECT_EQ(call({"serve", "--data", "/d", option, value}, hooks).exit, 2) << option << ' ' << value;
 }
 

@@ -34,7 +34,8 @@ struct TaskLimits {
 // How many tasks run at once: --max-processes and --max-http-calls. Absent: the usual number, or what the file
 // descriptors bear; 0: as many as they bear.
 struct AtOnce {
-  static constexpr std::int64_t most = 1'000'000;
+  static constexpr std::int64_t most = 1'000'000;  // that 0 gives
+  static constexpr std::int64_t most_asked = 1'000'000'000;
   std::optional<std::int64_t> processes, calls;
   bool operator==(const AtOnce&) const = default;
 };
