@@ -302,7 +302,7 @@ STAGES = {
     "faults": lambda: played_and_planted("pawl_faults"),
     "schema": lambda: python_stage("tests/schema"),
     "cron": cron,
-    "e2e": lambda: python_stage("tests/e2e"),
+    "e2e": lambda: python_stage("tests/e2e", "tests/stores"),
     "sizes": sizes,
     "kill": kill,
     "demo": demo,
