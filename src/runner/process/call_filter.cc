@@ -180,15 +180,20 @@ void CallJudge::answer(const Descriptor& listener) {
 
 bool CallJudge::allows(const seccomp_notif& call) const {
   const auto caller = static_cast<pid_t>(call.pid);
-  // In a process namespace of its own it can only name what is below it.
-  if (field_of(fmt::format("/proc/{}/status", caller), "NSpid").find('\t') != std::string::npos) return true;
   const auto argument = [&call](int at) { return static_cast<std::int32_t>(call.data.args[at]); };
   const std::unique_ptr<char, decltype(&::free)> name{::seccomp_syscall_resolve_num_arch(call.data.arch, call.data.nr),
                                                       &::free};
   const std::string_view word = name ? name.get() : "";
+  // A descriptor may stand for a process of any namespace.
+  if (word == "pidfd_send_signal") {
+    const auto process = process_behind(caller, argument(0));
+    return process && may_change(*process);
+  }
+  // In a process namespace of its own the caller can only name what is below it.
+  if (field_of(fmt::format("/proc/{}/status", caller), "NSpid").find('\t') != std::string::npos) return true;
   // The upper half of a register may hold anything; the kernel reads the lower one alone, and there 0 is the caller.
   const bool names_a_kind = word == "setpriority" || word == "ioprio_set" || word.starts_with("fcntl");
-  if (argument(word.starts_with("fcntl") ? 2 : names_a_kind ? 1 : 0) == 0 && word != "pidfd_send_signal") return true;
+  if (argument(word.starts_with("fcntl") ? 2 : names_a_kind ? 1 : 0) == 0) return true;
   if (word == "setpriority") {
     return argument(0) == PRIO_PROCESS ? may_change(argument(1)) : may_change_group(argument(1));
   }
@@ -201,10 +206,6 @@ bool CallJudge::allows(const seccomp_notif& call) const {
   if (word == "kill") return argument(0) > 0 ? may_change(argument(0)) : may_change_group(-argument(0));
   // The thread is what is signalled, whichever process it is said to belong to.
   if (word == "tgkill" || word == "rt_tgsigqueueinfo") return may_change(argument(1));
-  if (word == "pidfd_send_signal") {
-    const auto process = process_behind(caller, argument(0));
-    return process && may_change(*process);
-  }
   return may_change(argument(0));
 }
 
