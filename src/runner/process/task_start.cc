@@ -71,7 +71,7 @@ int set_limits(const TaskLimits& limits) {
   return error;
 }
 
-// With one byte, as a message that holds nothing is none.
+// With one byte, because a message needs data to carry a descriptor.
 struct DescriptorMessage {
   DescriptorMessage() {
     header.msg_iov = &part;
