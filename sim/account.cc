@@ -170,7 +170,8 @@ void Account::attempt_begins(const engine::RunState& state, const AttemptStarted
 void Account::is_interrupted(const engine::RunState& state, const AttemptInterrupted& change, const Say& say) {
   if (noted_ && change.counted) say("P6", "a stop on request is counted as a crash");
   if (noted_ != (change.message == "interrupted by system stop"))
-    say("stop", fmt::format("it was cut off by a {}, and is told: {}", noted_ ? "stop" : "crash", change.message));
+    say("stop",
+        fmt::format("it was cut off by a {}, but its message is: {}", noted_ ? "stop" : "crash", change.message));
   if (progress_ || (!change.counted && !noted_)) crashes_ = 0;
   crashes_ += change.counted;
   suspect_ = false;

@@ -103,9 +103,9 @@ void Checks::look_at_result(const engine::RunState& state, const TryEnded& ended
   const RunId id = state.run.id;
   const std::string where = fmt::format("{} try {}", work_name(state, ended.ref), ended.try_number);
   if (stopped_with_server_.contains({id, state.attempt.number, ended.ref, ended.try_number}))
-    return violation("stop", id,
-                     fmt::format("{} ended by the signal of a stop of the server, and is recorded as `{}`", where,
-                                 to_string(ended.status)));
+    return violation(
+        "stop", id,
+        fmt::format("{} ended by the signal of a stop, but is recorded as `{}`", where, to_string(ended.status)));
   const auto given = results_.find({id, state.attempt.number, ended.ref, ended.try_number});
   if (given == results_.end()) return violation("result", id, where + " has an end, and nobody has told of one");
   std::string end{to_string(ended.status)};

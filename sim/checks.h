@@ -32,10 +32,10 @@ class Checks {
   void cancel_answered(RunId id);
   void resume_answered(RunId id);  // or rerun
   void task_answered(RunId id);  // approved, rejected, released
-  // A try starts outside, beside so many of its kind, for which there are so many seats. Call before anything else
-  // happens.
+  // A try starts outside, while `beside` others of its kind run, for which there are `seats` seats. Call before
+  // anything else happens.
   void started(const StartTask& command, int beside, int seats);
-  // It ended by the signal of a stop: that is never a failure.
+  // The try ended by the signal of a stop, which must not be recorded as a failure.
   void stopped_with_server(const TaskFinished& result);
   // The result of a try is handed in, perhaps not for the first time.
   void handed_in(const TaskFinished& result);

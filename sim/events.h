@@ -35,7 +35,7 @@ enum class What : std::uint8_t {
   twice,  // its result comes twice …
   late,  // … or again after a long time
   stop,  // on request
-  seats,  // it starts again with other numbers of seats
+  seats,  // it starts again with different numbers of seats
   absence,  // it is down for hours or days
   // … of one of many nodes (cluster.h)
   pause,  // it is stopped and goes on later with what it had in hand
@@ -52,8 +52,8 @@ enum class What : std::uint8_t {
   due,  // … up to the next instant at which something is due
   clear,  // of a run that is gone, what lay outside the store is removed
   turn,
-  // Another fault; the streams of those before it hang on their places.
-  unit_stop,  // a service manager stops the server and ends its tasks with TERM, these before it or after it
+  // Another fault. It comes last, because the position of the others determines their random streams.
+  unit_stop,  // a service manager stops the server and ends its tasks with TERM, in either order
 };
 constexpr std::size_t what_count = static_cast<std::size_t>(What::unit_stop) + 1;
 constexpr bool is_fault(What what) { return what < What::submit || what == What::unit_stop; }

@@ -18,8 +18,8 @@ namespace {
 
 constexpr int patience = 4'000;  // turns of a play; all stories need far fewer
 
-// What happens to the server at a point of a play: it dies, at the next one once more, or a service manager stops it and ends
-// its tasks with TERM, after it or before it.
+// What happens to the server at a point of a play: it dies, it dies again at the next point, or a service manager stops
+// it and ends its tasks with TERM, in either order.
 enum class Blow : std::uint8_t { crash, two_crashes, stop, stop_of_tasks_first };
 constexpr auto blows = std::to_array({Blow::crash, Blow::two_crashes, Blow::stop, Blow::stop_of_tasks_first});
 
@@ -120,7 +120,7 @@ class Play {
       machine_.hand_in(std::move(finished));
     }
   }
-  // What still runs is cut off; the server ends and starts again.
+  // Cuts off what still runs; the server ends and starts again.
   void end_of_stop() {
     if (machine_.runner().running().empty() && machine_.core().tries_in_flight() > 0)
       fail("stop: the server waits for tries, and none runs");

@@ -77,7 +77,7 @@ constexpr Bug bugs[] = {
     PAWL_BUG(wrong_instance, "a task of an instance sees the outputs of another instance", "P3"),
     PAWL_BUG(stale_output, "outputs of an earlier generation are handed on", "P3"),
     PAWL_BUG(leaked_seat, "the seat of a try that timed out is never given back", "limit P5"),
-    PAWL_BUG(stop_fails_task, "a task that the server's stop has ended counts as failed", "stop"),
+    PAWL_BUG(stop_fails_task, "a task that ended by the stop of the server counts as failed", "stop"),
     PAWL_BUG(crowded_seats, "one try more than there are seats", "limit"),
 
     PAWL_BUG(retry_after_cancel, "a cancelled run goes on to retry what has failed", "P8"),

@@ -33,7 +33,7 @@ TaskFinished result_of(const StartTask& command, SplitMix& how, End end) {
     return finished;
   }
   if (end == End::by_term) {
-    // Its shell dies of it, or passes on that its program has.
+    // The shell itself ends by the signal, or exits with the code for its program's signal.
     constexpr auto signals = std::to_array({SIGTERM, SIGTERM, SIGTERM, SIGINT, SIGHUP});
     const int signal = signals[how.below(signals.size())];
     outcome.process = ProcessExit{.exit_code = 128 + signal, .signal = how.chance(0.5) ? signal : 0};

@@ -12,7 +12,7 @@ namespace pawl::sim {
 
 enum class End : std::uint8_t { good, bad, timed_out, stopped, by_term };
 
-// By TERM ends what is a process only. Outputs carry a token that names the run, the task and the try.
+// Only processes end by TERM. Outputs carry a token that names the run, the task and the try.
 TaskFinished result_of(const StartTask& command, SplitMix& how, End end);
 // ` well`, ` by its timeout`.
 std::string word_of(const pawl::Outcome& outcome);

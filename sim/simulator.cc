@@ -142,8 +142,8 @@ class World : public Watch {
     if (machine_.has_lost_its_store()) crash("because the outcome of a commit is unknown", how);
   }
 
-  // A service manager stops the server and ends all that it has started, in either order. A try that it ended at most half
-  // a second before is not the task's failure.
+  // A service manager stops the server and ends all its processes, in either order. A try that ended at most half a
+  // second before the stop has not failed.
   void stop_unit(SplitMix& how) {
     const bool tasks_first = how.chance(0.5);
     std::vector<TaskFinished> ended;
@@ -170,7 +170,7 @@ class World : public Watch {
     note();
   }
 
-  // Those that did end by it.
+  // Returns the tries that ended by TERM.
   std::vector<TaskFinished> end_processes(SplitMix& how) {
     tell("the service manager sends TERM to all tasks");
     std::vector<Key> keys;
@@ -180,7 +180,7 @@ class World : public Watch {
     std::vector<TaskFinished> ended;
     for (const Key& key : keys) {
       const auto command = machine_.take(key);
-      // Some save their work and end well, or end badly in their own way.
+      // Some tasks save their work and end well, or fail with a code of their own.
       const End end = how.chance(0.85) ? End::by_term : how.chance(0.7) ? End::good : End::bad;
       TaskFinished finished = result_of(*command, how, end);
       stuck_.erase(key);
@@ -193,7 +193,7 @@ class World : public Watch {
     return ended;
   }
 
-  // A server that has nothing more to do but stop does not wait for tries that are over.
+  // A server that has nothing left to do but stop must not wait for tries that have ended.
   void look_at_stop() {
     const auto due = machine_.core().next_due();
     const bool waits_for_room = due && *due <= machine_.now + std::chrono::seconds(1);

@@ -23,7 +23,7 @@ struct ApiOptions {
   std::size_t threads = 2;  // that read the store, fold histories and parse definitions
   std::size_t queue = 1'000;  // requests that may wait for them; more get 503
   std::function<Instant()> now;  // what time it is for the engine. Absent: the machine's clock. Threads: any
-  std::function<SeatCounts()> seats;  // how those of the node stand that works; must not block. Absent: not shown
+  std::function<SeatCounts()> seats;  // of the node that works, for `limit`; must not block. Absent: not shown
   std::string timezone;  // of expressions that name none, as the engine has it; empty: the machine's
 };
 

@@ -41,7 +41,7 @@ void add_limit(json::object& object, const TaskRun& task, const Task* definition
   object["limit"] = limit_to_json(seat, (*seats)[static_cast<std::size_t>(seat)]);
 }
 
-// Of a run the one that its first such task waits for. A run that waits for its turn after crashes has none.
+// The limit that the first such task of the run waits for. A run that waits for its turn after crashes has none.
 void add_limit(json::object& object, const RunHistory& history, const std::optional<SeatCounts>& seats) {
   if (!seats || history.run.waits_for != WaitsFor::limit || history.attempts.empty()) return;
   const Attempt& attempt = history.attempts.back();
@@ -185,7 +185,7 @@ std::optional<TaskRef> Names::position_of_task(std::string_view job, std::string
 Json failure_to_json(const FailurePtr& failure) {
   if (!failure) return nullptr;
   json::object error{{"code", text(failure->code)}, {"message", text(failure->message)}, {"cause", failure->cause}};
-  // What may help stands where people look first, and not among what the program printed.
+  // A hint belongs where people look first, not in the cause with the program's output.
   if (auto* const cause = error["cause"].if_object()) {
     if (const auto hint = cause->find("hint"); hint != cause->end()) {
       error["hint"] = std::move(hint->value());

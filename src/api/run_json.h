@@ -37,7 +37,7 @@ json::object summary(const Run& run);
 // goes on in GET runs/{id}/tasks. Outputs that are large, or too many for one answer, are left to GET …/io: `outputs`
 // is then null and `outputs_cut` true.
 constexpr std::size_t task_page = 1'000;
-// With `seats` what waits for one is shown with the limit that it waits for.
+// With `seats`, a run or task that waits for one shows its limit.
 Json run_to_json(const RunHistory& history, const std::optional<SeatCounts>& seats = std::nullopt);
 
 // How much of outputs an answer may still hold.

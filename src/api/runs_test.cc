@@ -197,7 +197,7 @@ TEST_F(Api, ARunThatWaitsForALimitShowsWhichAndWhoHoldsItLongest) {
             limit);
   EXPECT_EQ(to_text(*find(get("/api/v1/workflows/waits/runs/1").body, "limit")), limit);
 
-  // Of two the first task's; with nobody to name there is null.
+  // Of two limits a run shows the one of the first task. `oldest` is null if no try holds a place.
   waits(0, WaitsFor::limit);
   histories_.put(history);
   EXPECT_EQ(to_text(*find(get("/api/v1/runs/" + id).body, "limit")),

@@ -49,19 +49,19 @@ void AdminToken::look() {
   auto value = read();
   const bool removed = !value && value.error().code == Code::not_found;
   if (removed) value = make();
-  // Taken after it was made or mended. What changes between the two is seen at the next look.
+  // A new file gets its stamp after it was made. A change between the two steps is seen at the next look.
   seen_ = value && !removed ? now : stamp();
   if (!value) {
     set({});
     if (value.error().message != std::exchange(told_, value.error().message))
-      log::error("the admin token cannot be used: none is accepted until it can", {{"why", told_}});
+      log::error("the admin token cannot be used: no token is accepted until it can", {{"why", told_}});
     return;
   }
   told_.clear();
   if (*value == current()) return;
   set(std::move(*value));
-  log::info(removed ? "the admin token was removed: the old one counts no more, and a new one was made"
-                    : "the admin token was replaced: the old one counts no more",
+  log::info(removed ? "the admin token was removed: the old one is no longer valid, and a new one was made"
+                    : "the admin token was replaced: the old one is no longer valid",
             {{"file", path_}});
 }
 
@@ -87,7 +87,7 @@ Result<std::string> AdminToken::read() const {
   if (token.size() < shortest || !printable || static_cast<std::size_t>(size) == longest)
     return fail(
         Code::refused,
-        fmt::format("{} holds no token: write one of {} or more characters without blanks into it, or remove it "
+        fmt::format("{} holds no usable token: write one of {} or more characters without blanks, or remove the file "
                     "to get a new one",
                     path_, shortest));
   return token;

@@ -1,4 +1,4 @@
-// The token of the local admin, in a file that the user of the server may read, replace and remove while it runs.
+// The token of the local admin, in a file that the server's user may read, replace and remove while it runs.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,19 @@ namespace pawl::app {
 class AdminToken {
  public:
   // Reads the file, or makes one with a token of 256 random bits.
-  // Errors: refused, it is no plain file of ours, or holds no token · overloaded, unavailable: it cannot be written.
+  // Errors: refused, the file is not a plain file of ours or holds no usable token · overloaded, unavailable: it cannot
+  // be read or written.
   static Result<std::unique_ptr<AdminToken>> open(std::string path);
 
-  // The one that counts. Empty: none, as long as the file cannot be used. Threads: any.
+  // The valid token. Empty, so that none is accepted, as long as the file cannot be used. Threads: any.
   std::string current() const;
 
-  // Looks whether the file is still the one that was read. A new one counts from here on; in place of one that was removed
-  // another is made. What becomes of it is logged. Reads nothing when nothing has changed. Threads: one.
+  // Checks whether the file has changed. A replaced token is valid from here on; a removed file is made again with a
+  // new token. Logs what happened. Does not read the file if nothing has changed. Threads: one.
   void look();
 
  private:
-  // What tells one content of the file from another without reading it.
+  // Shows a change of the file without reading it.
   struct Stamp {
     std::uint64_t device = 0, inode = 0;
     std::int64_t size = -1, modified_ns = 0, changed_ns = 0;
@@ -39,7 +40,7 @@ class AdminToken {
 
   const std::string path_;
   Stamp seen_;
-  std::string told_;  // why there is no token, as it was logged last
+  std::string told_;  // the last logged reason for having no token
   mutable Mutex mutex_;
   std::string value_ GUARDED_BY(mutex_);
 };

@@ -17,10 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The names that a data folder may hold before its first start: what an administrator prepares, and what mkfs leaves.
+// What a data folder may hold before the first start: folders that an administrator has prepared, and what mkfs makes.
 constexpr std::array<std::string_view, 3> prepared{"logs", "workspace", "lost+found"};
 
-// Whether its rights are ours to change. `--data /tmp` or `--data ~` must not close that folder to everybody else.
+// Whether we may change its mode. `--data /tmp` or `--data ~` must not lock everybody else out of that folder.
 bool is_for_us_alone(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0 || (info.st_mode & S_ISVTX) != 0) return false;
@@ -45,11 +45,12 @@ Result<void> make_data_folder(const std::string& path, bool passable) {
     return fail(
         Code::refused,
         fmt::format("{0} cannot be the data folder: others may enter it (mode {1:o}), and it holds other things "
-                    "too: name a folder of its own, such as {0}/pawl, or close this one with chmod 700",
+                    "too: choose a folder for Pawl alone, such as {0}/pawl, or close this one with chmod 700",
                     path, info.st_mode & 07777));
   if (auto fine = check_own_folder(path, allowed); !fine) return fine;
   if (auto made = make_folder(path); !made) return made;
-  // A link to a folder on another disk may lead to one that others enter: its files are closed by their own rights.
+  // `logs` may be a link to a folder that others may enter, on another disk. The modes of the log files protect them
+  // there.
   std::error_code ignored;
   const bool linked = fs::is_symlink(path + "/logs", ignored);
   if (auto fine = check_own_folder(path + "/logs", linked ? 077 : 0); !fine) return fine;

@@ -7,12 +7,12 @@
 
 namespace pawl::app {
 
-// Makes it with its parents, for this user alone, or looks at the one that is there: that it is a folder of ours which
-// others may not enter (rights are taken away, with a line in the log), and that `logs`, `workspace` and `guard.lock` in
-// it are what they should be. The store looks at its own files. With `passable` tasks of another user go through it to
-// their workspace; they still may not list it.
-// Errors: refused, one of them is not ours, no folder or no file; or others may enter a folder that also holds something
-// else, whose rights are not for us to change · unavailable.
+// Makes the folder with its parents, for this user alone. An existing one must be a folder of ours; rights of others on
+// it are taken away, with a line in the log. Checks `logs`, `workspace` and `guard.lock` in it, too; the store checks
+// its own files. With `passable`, tasks of another user may pass through the folder to their workspace, but not list
+// it.
+// Errors: refused, one of them belongs to another user or is of the wrong kind, or others may enter a folder that also
+// holds other things, so that its mode must not be changed · unavailable.
 Result<void> make_data_folder(const std::string& path, bool passable);
 
 }  // namespace pawl::app

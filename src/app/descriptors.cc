@@ -21,7 +21,7 @@ std::size_t limit(rlim_t rlimit::* which) {
   return ::getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.*which : 1024;
 }
 
-// The number that was asked for; nothing: the usual one, or as many as can be.
+// The number that was asked for; nullopt: the usual number, or as many as possible.
 std::optional<std::size_t> number(const std::optional<std::int64_t>& asked) {
   return asked && *asked > 0 ? std::optional(static_cast<std::size_t>(*asked)) : std::nullopt;
 }
@@ -45,7 +45,7 @@ Result<DescriptorShares> share_out(std::size_t descriptors, const cli::AtOnce& a
   std::size_t left = std::max(descriptors, fewest_descriptors) - own;
   if (least + least_connections > left)
     return fail(Code::unavailable,
-                fmt::format("{} need{} {} file descriptors, and {} are allowed: raise the limit (`ulimit -n`, or "
+                fmt::format("{} need{} {} file descriptors, but only {} are allowed: raise the limit (`ulimit -n`, or "
                             "LimitNOFILE= of systemd), or ask for fewer",
                             words(asked), processes && calls ? "" : "s", own + least + least_connections, descriptors),
                 "too_few_descriptors");
@@ -57,7 +57,8 @@ Result<DescriptorShares> share_out(std::size_t descriptors, const cli::AtOnce& a
 
   const std::size_t most_processes = most_of(asked.processes, usual_processes);
   const std::size_t most_calls = most_of(asked.calls, usual_calls);
-  // Who is to have as many as can be has what the usual number of the others leaves; if both are alike, each has half.
+  // A kind with 0 (as many as possible) gets what the usual number of the other kind leaves. If both are 0 or both are
+  // not given, processes get half at most, and calls the rest.
   if (processes && calls) {
     shares.processes = *processes;
     shares.calls = *calls;

@@ -1,4 +1,4 @@
-// How many tasks run at once, as far as the file descriptors of the process bear it.
+// How many tasks can run at once with the file descriptors of the process.
 #pragma once
 
 #include <cstddef>
@@ -8,24 +8,23 @@
 
 namespace pawl::app {
 
-// How the descriptors are shared out, so that neither clients nor calls take those without which a task cannot be started
-// and the store not be read.
+// How the descriptors are shared out, so that clients and calls leave enough to start tasks and to read the store.
 struct DescriptorShares {
   std::size_t connections = 0;  // of clients
   std::size_t calls = 0;  // of http tasks at once, and connections kept for them
   std::size_t processes = 0;  // of run tasks at once
 };
-// With fewer the server could be reached and do nothing.
+// With fewer, the server could accept requests but do nothing.
 inline constexpr std::size_t fewest_descriptors = 64;
 
-// What is asked for by number is given whole; the rest gets what is left. Error: unavailable, with the number that is
-// needed, if `descriptors` do not bear what is asked for.
+// A number that is asked for is given in full; the rest is shared. Error: unavailable, with the number that is needed,
+// if `descriptors` are too few for what is asked for.
 Result<DescriptorShares> share_out(std::size_t descriptors, const cli::AtOnce& asked);
 
-// Of this process, now; and what it may have at most.
+// The soft and the hard limit of this process.
 std::size_t descriptor_limit();
 std::size_t hard_descriptor_limit();
-// Raises the first to the second: thousands of calls at once want as many as are allowed.
+// Raises the soft limit to the hard one: thousands of calls at once need as many as are allowed.
 void take_all_descriptors();
 
 }  // namespace pawl::app

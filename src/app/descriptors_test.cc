@@ -13,7 +13,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// What processes, calls and clients would take of so many.
+// The descriptors that processes, calls and clients would take.
 std::size_t cost(const DescriptorShares& shares) {
   return 40 + 6 * shares.processes + 2 * shares.calls + shares.connections;
 }

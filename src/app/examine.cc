@@ -39,7 +39,7 @@ cli::Finding database(const std::string& data) {
   const auto wrong = [&](std::string why, std::string hint) {
     return cli::Finding{"database", State::wrong, fmt::format("{}: {}", path, why), std::move(hint)};
   };
-  // SQLite would wait for a pipe.
+  // SQLite would hang on a pipe.
   for (const char* side : {"", "-wal", "-shm", "-journal"})
     if (fs::exists(path + side, ignored) && !fs::is_regular_file(path + side, ignored))
       return wrong(fmt::format("{} is no plain file", path + side), "move it away");
@@ -60,7 +60,8 @@ cli::Finding database(const std::string& data) {
           ""};
 }
 
-// Two empty folders of our own, as what holds does not depend on the folder, and nothing is to be left in it.
+// Two temporary folders to try fences on. Which fence works does not depend on the folder, and doctor must leave
+// nothing in the real one.
 class TrialFolders {
  public:
   TrialFolders() {
@@ -86,7 +87,7 @@ cli::Finding fence(bool other_user) {
   if (other_user) return {"fence", State::fine, "the rights of files keep tasks out of the data folder", ""};
   const TrialFolders folders;
   if (folders.data().empty())
-    return {"fence", State::odd, "no fence could be tried: no folder can be made for temporary files", "set TMPDIR"};
+    return {"fence", State::odd, "no fence could be tried: cannot make a temporary folder", "set TMPDIR"};
   const std::string own = "/proc/self/exe";
   const auto no_cover = runner::try_fence(own, runner::Fence::cover, folders.data(), folders.workspace());
   if (!no_cover) {
@@ -97,10 +98,10 @@ cli::Finding fence(bool other_user) {
   }
   const std::string why = " (no cover: " + *no_cover + ")";
   if (const auto no_landlock = runner::try_fence(own, runner::Fence::landlock, folders.data(), folders.workspace()))
-    return {"fence", State::odd, fmt::format("none holds: cover: {}; Landlock: {}", *no_cover, *no_landlock),
-            "use --run-as USER, or Linux 5.13 and later: else authors of workflows are admins here"};
+    return {"fence", State::odd, fmt::format("no fence works: cover: {}; Landlock: {}", *no_cover, *no_landlock),
+            "use --run-as USER, or Linux 5.13 and later: else authors of workflows have the server's rights"};
   return {"fence", State::fine,
-          fmt::format("Landlock {}: tasks make no files in the folders that hold the data folder{}",
+          fmt::format("Landlock {}: tasks cannot make files in the folders that hold the data folder{}",
                       runner::landlock_version(), why),
           ""};
 }
@@ -129,7 +130,8 @@ cli::Finding examine_at_once(const cli::AtOnce& asked) {
   if (!shares) return {"at once", State::wrong, shares.error().message, ""};
   if (descriptors < fewest_descriptors)
     return {"at once", State::wrong,
-            fmt::format("only {} file descriptors are allowed, {} are the least", descriptors, fewest_descriptors),
+            fmt::format("only {} file descriptors are allowed, but at least {} are needed", descriptors,
+                        fewest_descriptors),
             "raise the hard limit of open files (LimitNOFILE=, ulimit -Hn)"};
   return {"at once", State::fine,
           fmt::format("{} processes, {} http calls, {} connections of clients", shares->processes, shares->calls,

@@ -1,4 +1,4 @@
-// What `pawl doctor` asks the wiring: the store of a data folder, how tasks would be held, and how many
+// Checks of `pawl doctor` that need the wiring: the store of a data folder, the fence of tasks, and how many tasks
 // would run at once.
 #pragma once
 

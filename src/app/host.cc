@@ -208,10 +208,10 @@ class OpenHost final : public Host {
     driver_options.core.process_seats = static_cast<int>(options_.shares.processes);
     driver_options.core.http_seats = static_cast<int>(options_.shares.calls);
     if (options_.for_others)
-      log::info("how much runs at once", {{"processes", std::to_string(options_.shares.processes)},
-                                          {"http_calls", std::to_string(options_.shares.calls)},
-                                          {"connections", std::to_string(options_.shares.connections)},
-                                          {"descriptors", std::to_string(descriptor_limit())}});
+      log::info("how many tasks run at once", {{"processes", std::to_string(options_.shares.processes)},
+                                               {"http_calls", std::to_string(options_.shares.calls)},
+                                               {"connections", std::to_string(options_.shares.connections)},
+                                               {"descriptors", std::to_string(descriptor_limit())}});
     if (options_.takes_up) {
       auto reader = store_->reader();
       if (!reader) return std::unexpected(reader.error());
@@ -250,8 +250,8 @@ class OpenHost final : public Host {
     if (!lock || *lock == guard_lock_) return {};
     if (guard_lock_)
       return fail(Code::conflict, options_.data +
-                                      "/guard.lock was removed or replaced: the next server could not see whether "
-                                      "processes of tasks are left");
+                                      "/guard.lock was removed or replaced: the next server could not tell whether "
+                                      "processes of tasks still run");
     guard_lock_ = *lock;
     return {};
   }

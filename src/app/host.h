@@ -27,7 +27,7 @@ struct HostOptions {
   Duration stop_timeout = std::chrono::seconds(30);
   std::shared_ptr<const runner::EgressPolicy> egress;  // whom http tasks may call, complete before start(); null: all
   runner::TaskLimits limits;
-  DescriptorShares shares;  // how much runs at once
+  DescriptorShares shares;  // how many tasks run at once
   std::string run_as;  // user that tasks run as; empty: our own
   // Others may write workflows than who runs this program: their tasks are kept out of `data` as far as `run_as` and
   // `fence` (see runner::ProcessOptions) do it, and what they are not kept from is told.
@@ -46,12 +46,12 @@ class Host {
   virtual driver::Histories& histories() = 0;
   virtual store::Store& store() = 0;
   virtual store::LogStore& logs() = 0;
-  // Whether the locks and the database still have their names. Error: conflict, one was removed or replaced, so that
-  // another server could work on the folder, or what is written is lost. Costs little. Threads: one.
+  // Checks that the locks and the database are still the files that were opened. Error: conflict, one was removed or
+  // replaced, so another server could open the folder, or writes could be lost. Cheap. Threads: one.
   virtual Result<void> still_ours() = 0;
   // Starts the engine: from here on runs go on. Once.
   virtual Result<void> start() = 0;
-  // Says to all parts that a stop has begun, and returns at once: driver::Driver::begin_stop(). stop() follows.
+  // Announces the stop to all parts and returns at once: driver::Driver::begin_stop(). Call stop() next.
   virtual void begin_stop(driver::StopRequest request) = 0;
   // Lets running tasks finish for the stop timeout, cuts off the rest and joins. Safe twice.
   virtual void stop() = 0;

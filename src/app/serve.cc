@@ -36,19 +36,19 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace pawl::app {
 namespace {
 
-// What a stop may take when the patience with running tasks is over: their grace, the last commit, connections.
+// How long a stop may take after the stop timeout: the grace of tasks, the last commit, connections.
 constexpr auto after_stop_timeout = std::chrono::seconds(30);
 
 constexpr int cannot_now = 3;  // exit code: started again later, it may work
 
-// How often it is looked whether token and locks are still the ones that were opened.
+// How often the server checks whether token and locks are still the files that were opened.
 constexpr auto look_every = std::chrono::milliseconds(500);
 
 bool starts_with_passed(std::string_view name, const std::vector<std::string>& passed) {
   return name.starts_with("PAWL_VAR_") || std::ranges::find(passed, name) != passed.end();
 }
 
-// What `env` may name: all of it, or PAWL_VAR_* and what was asked for; but nothing of the service manager's.
+// What `env` may name: everything, or PAWL_VAR_* and the names in `passed`; but no variable of the service manager.
 Json environment(const std::vector<std::string>* passed) {
   json::object values;
   for (char** entry = environ; *entry; ++entry) {
@@ -106,7 +106,7 @@ runner::TaskLimits limits_of(const cli::TaskRules& rules) {
           .file_bytes = rules.limits.file_bytes};
 }
 
-// Says it without fail: a standard output or error that cannot be written to does not end a server.
+// False if the line cannot be written: a broken standard output or error must not end a server.
 bool print_line(int descriptor, std::string line) {
   line += '\n';
   for (std::string_view rest = line; !rest.empty();) {
@@ -158,13 +158,13 @@ int complain(const Error& error) {
   std::abort();
 }
 
-// As many descriptors as we may have, for thousands of calls at once. Error: they are too few for anything.
+// Raises the limit of descriptors, for thousands of calls at once. Error: there are too few to work with.
 Result<void> prepare_process() {
-  // No process of our user may look into our memory or our environment, and no dump of it is written.
+  // No process of our user may read our memory or environment, and no core dump is written.
   prctl(PR_SET_DUMPABLE, 0);
   take_all_descriptors();
   if (descriptor_limit() < fewest_descriptors)
-    return fail(Code::unavailable, fmt::format("only {} file descriptors are allowed, {} are the least: see "
+    return fail(Code::unavailable, fmt::format("only {} file descriptors are allowed, but at least {} are needed: see "
                                                "`ulimit -n`, or LimitNOFILE= of systemd",
                                                descriptor_limit(), fewest_descriptors));
   mallopt(M_ARENA_MAX, 2);  // one arena a thread would multiply what is resident for no gain
@@ -194,14 +194,14 @@ HostOptions host_options(const cli::ServeOptions& options, const DescriptorShare
 
 void say_ready(const std::string& address, const std::string& data) {
   if (!print_line(STDOUT_FILENO, fmt::format("pawl {} ready on {} (data in {})", PAWL_VERSION, address, data)))
-    log::warning("standard output cannot be written to; the server is ready and goes on", {{"address", address}});
+    log::warning("standard output cannot be written to; the server is ready and keeps running", {{"address", address}});
 }
 
-// What a SIGHUP has read again, each by a call that returns at once and logs what comes of it.
+// What a SIGHUP reloads. Each call returns at once; what comes of it is logged.
 using Reloads = std::vector<std::function<void()>>;
 
-// Many files take a while to read. Runs go on meanwhile, so that a stop may reach their tasks: the runner has to know of it
-// at once, and not when the last file is read.
+// Reading many files takes a while, and runs are working meanwhile. The signal of a stop may reach their tasks, so the
+// runner has to know of the stop at once, not when the last file is read.
 Result<void> start_watching(WorkflowFiles& folder, const Signals& signals, Host& host) {
   const std::jthread early_stop([&](const std::stop_token& all_read) {
     std::mutex mutex;
@@ -222,14 +222,14 @@ struct Stop {
   driver::StopRequest request;  // if somebody asked
 };
 
-// Until somebody asks for a stop, or it cannot go on.
+// Returns when somebody asks for a stop, or when the server cannot go on.
 Stop serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const Reloads& reloads) {
   for (;;) {
     const Signals::News news = signals.wait(look_every);
     switch (news.kind) {
       case Signals::Kind::stop: return {.request = {.signal = news.signal, .from = news.sender}};
       case Signals::Kind::reload:
-        log::info("reading again what may have changed", {{"signal", news.signal}, {"from", news.sender}});
+        log::info("reloading", {{"signal", news.signal}, {"from", news.sender}});
         for (const auto& again : reloads) again();
         break;
       case Signals::Kind::store_failed: return {.end = End::store_failed};
@@ -240,12 +240,12 @@ Stop serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const 
           return {.end = End::folder_lost};
         }
         break;
-      case Signals::Kind::released: break;  // comes later
+      case Signals::Kind::released: break;  // only during a stop
     }
   }
 }
 
-// Requests are answered while tasks finish; a second signal ends the patience.
+// Requests are answered while tasks finish. A second signal cuts the tasks off.
 void stop_patiently(Signals& signals, Host& host, AdminToken& token) {
   std::jthread impatient([&] {
     for (;;) {
@@ -322,7 +322,7 @@ int serve_to_the_end(const cli::ServeOptions& options) {
   const Reloads reloads{[&] { folder->read_again(); }};
   const Stop stop = serve_until_the_end(**signals, **host, **token, reloads);
   stopping = true;
-  // At once: the signal may have reached our tasks as well.
+  // First of all: the signal may have reached our tasks as well.
   if (stop.end == End::asked) (*host)->begin_stop(stop.request);
   manager->stopping(options.stop_timeout + after_stop_timeout);
   folder->stop();

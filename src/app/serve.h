@@ -5,8 +5,8 @@
 
 namespace pawl::app {
 
-// Returns the exit code: 0 stopped on request, 1 the database is damaged, 2 a wrong address, 3 it cannot start now, or its
-// store failed or was taken away, 4 the data folder is another process's, or not ours alone.
+// Returns the exit code: 0 stopped on request, 1 the database is damaged, 2 a wrong address, 3 it cannot start now, or
+// its store failed or was taken away, 4 another process holds the data folder, or something in it is not ours alone.
 int serve(const cli::ServeOptions& options);
 
 // An engine for `pawl run` and `pawl resume`; see cli::Hooks::local.

@@ -28,7 +28,7 @@ using Time = std::chrono::steady_clock;
 
 constexpr auto variables = std::to_array<std::string_view>({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"});
 constexpr auto look_every = 50ms;  // whether it is ready
-// While it starts it asks for so much time, so often.
+// How much more time a start asks for, and how often.
 constexpr auto extend_by = 60s, extend_every = 10s;
 
 class Nobody final : public ServiceManager {
@@ -40,19 +40,19 @@ class Nobody final : public ServiceManager {
 
 class Socket {
  public:
-  // nullopt: no address of a socket.
+  // nullopt: `name` is not the address of a socket.
   static std::optional<Socket> at(const std::string& name) {
     Socket socket;
     if ((!name.starts_with('/') && !name.starts_with('@')) || name.size() < 2 ||
         name.size() >= sizeof socket.address_.sun_path)
       return std::nullopt;
     name.copy(socket.address_.sun_path, name.size());
-    if (name.starts_with('@')) socket.address_.sun_path[0] = '\0';  // of the abstract ones, which are in no folder
+    if (name.starts_with('@')) socket.address_.sun_path[0] = '\0';  // an abstract address
     socket.size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
     return socket;
   }
 
-  // Whether the manager has it, or will read it. One that does not read holds nobody up.
+  // Whether the message was sent. A manager that does not read must not block the server.
   bool send(const std::string& message) const {
     const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return false;
@@ -91,9 +91,9 @@ class Notified final : public ServiceManager {
   void stopping(Duration longest) override {
     const std::lock_guard lock(state_->mutex);
     stopping_ = true;
-    // Once is enough: the manager waits that long for the end, and no shorter than its own timeout.
-    tell(fmt::format("STOPPING=1\nSTATUS=stopping: running tasks may take up to {}\nEXTEND_TIMEOUT_USEC={}",
-                     to_text(longest), longest.count()));
+    // Once is enough: the manager then waits that long, or its own timeout if that is longer.
+    tell(fmt::format("STOPPING=1\nSTATUS=stopping: this may take up to {}\nEXTEND_TIMEOUT_USEC={}", to_text(longest),
+                     longest.count()));
     state_->call();
   }
 
@@ -107,7 +107,7 @@ class Notified final : public ServiceManager {
   }
 
  private:
-  // Outlives us where the engine still has a knock to answer.
+  // Outlives this object if the engine still has to answer a knock.
   struct State {
     std::mutex mutex;
     std::condition_variable wake;
@@ -119,11 +119,11 @@ class Notified final : public ServiceManager {
     }
   };
 
-  // Whether it was told. What gets lost the manager misses by itself, but for READY=1.
+  // Whether the message was sent. Only READY=1 is tried again; the manager has a timeout for the others.
   bool tell(const std::string& message) {
     if (socket_.send(message)) return true;
     if (!std::exchange(warned_, true))
-      log::warning("the service manager cannot be told of the server", {{"why", std::strerror(errno)}});
+      log::warning("cannot send a message to the service manager", {{"why", std::strerror(errno)}});
     return false;
   }
 
@@ -139,7 +139,7 @@ class Notified final : public ServiceManager {
       }
       if (!is_ready && !stopping_ && Time::now() >= extend_at) {
         extend_at = Time::now() + extend_every;
-        tell(fmt::format("STATUS=starting{}\nEXTEND_TIMEOUT_USEC={}", server_.ready ? ": open runs are taken up" : "",
+        tell(fmt::format("STATUS=starting{}\nEXTEND_TIMEOUT_USEC={}", server_.ready ? ": taking up open runs" : "",
                          Duration(extend_by).count()));
       }
       if (std::exchange(state_->alive, false)) tell("WATCHDOG=1");
@@ -163,9 +163,9 @@ class Notified final : public ServiceManager {
   }
 
   const Socket socket_;
-  const std::optional<Duration> watchdog_;  // it wants to hear from us so often
+  const std::optional<Duration> watchdog_;  // the manager's limit between two signs of life
   const std::shared_ptr<State> state_ = std::make_shared<State>();
-  // All by the state's mutex.
+  // Guarded by the state's mutex.
   Server server_;
   bool stopping_ = false, ended_ = false, warned_ = false;
   std::jthread thread_;
@@ -176,7 +176,7 @@ std::string value_of(const char* variable) {
   return value ? value : "";
 }
 
-// How often this process has to say that it lives.
+// How often this process must give a sign of life; nullopt: the watchdog is not for it.
 std::optional<Duration> watchdog_of(const std::string& period, const std::string& pid) {
   std::int64_t microseconds = 0;
   pid_t whose = ::getpid();
@@ -198,7 +198,7 @@ std::unique_ptr<ServiceManager> ServiceManager::from_environment() {
   if (name.empty()) return std::make_unique<Nobody>();
   const auto socket = Socket::at(name);
   if (!socket) {
-    log::warning("NOTIFY_SOCKET is no address of a socket, such as /run/notify or @notify", {{"value", name}});
+    log::warning("NOTIFY_SOCKET must be the address of a socket, such as /run/notify or @notify", {{"value", name}});
     return std::make_unique<Nobody>();
   }
   return std::make_unique<Notified>(*socket, watchdog);

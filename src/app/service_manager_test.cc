@@ -24,13 +24,13 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// The service manager's end, at an abstract address of its own.
+// The service manager's socket, at an abstract address of its own.
 class ServiceManagerTest : public ::testing::Test {
  protected:
   ServiceManagerTest() {
     log::configure(log::Level::off, log::Format::text);
     socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    // Far beyond what anything here takes.
+    // Far longer than anything here takes.
     const timeval longest{.tv_sec = 60, .tv_usec = 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
     const sa_family_t family = AF_UNIX;  // and no name: the system chooses an abstract one
@@ -49,10 +49,10 @@ class ServiceManagerTest : public ::testing::Test {
   std::string next() {
     std::array<char, 4096> bytes{};
     const ssize_t size = ::recv(socket_, bytes.data(), bytes.size(), 0);
-    EXPECT_GE(size, 0) << "nothing was told";
+    EXPECT_GE(size, 0) << "no message came";
     return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
   }
-  // All that comes before the message that begins so.
+  // All messages before the one that begins so.
   std::vector<std::string> until(std::string_view begin) {
     std::vector<std::string> before;
     for (;;) {
@@ -76,13 +76,13 @@ TEST_F(ServiceManagerTest, AskedForMoreTimeUntilItIsReadyThenToldSo) {
                           asked.notify_one();
                           return ready.load();
                         },
-                    .knock = [](const std::function<void()>&) { ADD_FAILURE() << "nobody wants a watchdog"; },
+                    .knock = [](const std::function<void()>&) { ADD_FAILURE() << "there is no watchdog"; },
                     .address = "http://127.0.0.1:1"});
   asked.wait(false);
   ready = true;
   EXPECT_EQ(next(), "READY=1\nSTATUS=ready on http://127.0.0.1:1");
   manager->stopping(41s);
-  EXPECT_EQ(next(), "STOPPING=1\nSTATUS=stopping: running tasks may take up to 41s\nEXTEND_TIMEOUT_USEC=41000000");
+  EXPECT_EQ(next(), "STOPPING=1\nSTATUS=stopping: this may take up to 41s\nEXTEND_TIMEOUT_USEC=41000000");
   manager->end();
   manager->end();
 }
@@ -132,7 +132,7 @@ TEST_F(ServiceManagerTest, TheWatchdogHearsNothingOfAnEngineThatIsStuckThoughIts
   manager->stopping(1s);
   for (const std::string& told : until("STOPPING=1")) EXPECT_THAT(told, ::testing::Not(HasSubstr("WATCHDOG=1")));
   manager->end();
-  late();  // an engine that is slow may answer when nobody listens any more
+  late();  // a slow engine may answer after the end
 }
 
 TEST_F(ServiceManagerTest, TheWatchdogOfAnotherProcessIsNotOurs) {

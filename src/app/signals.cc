@@ -19,10 +19,10 @@
 namespace pawl::app {
 namespace {
 
-// A flood of one of them must not become a flood of lines.
+// A flood of signals must not flood the log.
 constexpr auto told_again_after = std::chrono::seconds(1);
 
-// Asked at the start: when the terminal is gone, the process has none any more.
+// Asked at the start, because the process has no terminal any more once it is gone.
 bool has_terminal() {
   const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
   if (terminal >= 0) ::close(terminal);
@@ -32,7 +32,7 @@ bool has_terminal() {
 std::string sender_of(const signalfd_siginfo& signal) {
   const bool by_process = signal.ssi_code == SI_USER || signal.ssi_code == SI_QUEUE || signal.ssi_code == SI_TKILL;
   if (!by_process) return "the system";  // a terminal, a timer, a limit
-  if (signal.ssi_pid == 0) return fmt::format("a process outside of this namespace, of user {}", signal.ssi_uid);
+  if (signal.ssi_pid == 0) return fmt::format("a process outside this namespace, of user {}", signal.ssi_uid);
   return fmt::format("process {} of user {}", signal.ssi_pid, signal.ssi_uid);
 }
 
@@ -41,7 +41,7 @@ std::string sender_of(const signalfd_siginfo& signal) {
 Result<std::unique_ptr<Signals>> Signals::take() {
   sigset_t set;
   sigemptyset(&set);
-  // One that is blocked is queued even if it is ignored, so those that are ignored are left alone.
+  // A blocked signal is queued even if it is ignored, so ignored ones are not blocked.
   const auto add = [&set](int number) {
     if (!is_ignored(number)) sigaddset(&set, number);
   };
@@ -107,10 +107,10 @@ void Signals::ignore(const signalfd_siginfo& signal) {
   const std::string times = std::to_string(before.since_then);
   if (signal.ssi_signo == SIGXCPU)
     log::warning(
-        "the limit of processor time is reached, and the system kills at the hard one: see ulimit -t, LimitCPU=",
+        "the soft limit of processor time is reached, and the system kills at the hard one: see ulimit -t, LimitCPU=",
         {{"signal", name}, {"from", sender_of(signal)}, {"times", times}});
   else
-    log::warning("a signal that means nothing here was ignored",
+    log::warning("a signal without a meaning here was ignored",
                  {{"signal", name}, {"from", sender_of(signal)}, {"times", times}});
   before = {.told = now, .since_then = 0};
 }

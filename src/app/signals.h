@@ -1,12 +1,12 @@
 // The signals of a server, read by the one thread that waits for them.
 //
 //   TERM, INT, QUIT   ask it to stop; HUP too, if the process was started from a terminal
-//   HUP               else asks it to read its files again
-//   PIPE, XFSZ        are ignored: the write that they tell of fails with an error
+//   HUP               otherwise asks it to reload its files
+//   PIPE, XFSZ        are ignored: the write that caused them fails with an error
 //   USR1, USR2, ALRM, VTALRM, PROF, IO, PWR, STKFLT, XCPU, realtime   are logged and ignored
 //   SEGV, BUS, ILL, FPE, ABRT, TRAP, SYS and KILL end it at once
 //
-// What is ignored when the process starts stays ignored.
+// A signal that is ignored when the process starts stays ignored.
 #pragma once
 
 #include <atomic>
@@ -30,19 +30,19 @@ class Signals {
     std::string signal, sender;  // of a stop or a reload: "SIGTERM", "process 17 of user 0"
   };
 
-  // From here on they are blocked, in this thread and in those that it starts; so call it before the first one.
+  // Blocks the signals in this thread and in those that it starts, so call it before the first thread is started.
   // Error: overloaded, no descriptor.
   static Result<std::unique_ptr<Signals>> take();
   ~Signals();
 
-  // What comes next: a tick when `tick` has passed since the last one. Strays are dealt with in here. Threads: one.
+  // What comes next: a tick when `tick` has passed since the last one. Logs signals without a meaning. Threads: one.
   News wait(std::chrono::milliseconds tick);
 
-  // The name of a signal that asks for a stop and that wait() has still to return; empty: there is none. Threads: any.
+  // The name of a signal that asks for a stop and that wait() has not returned yet; empty: none. Threads: any.
   std::string pending_stop() const;
 
-  // Threads: any. wait() returns store_failed once, or `released` from then on. No signal does this, since others could
-  // send it.
+  // Threads: any. Make wait() return store_failed once, or `released` from then on. These are not signals, because
+  // other processes could send those.
   void report_store_failure();
   void release();
 

@@ -13,7 +13,7 @@ void open_standard_descriptors() {
     if (::fcntl(wanted, F_GETFD) >= 0 || errno != EBADF) continue;
     // The lowest free number is the wanted one: those below it are open by now.
     int opened = ::open("/dev/null", wanted == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-    // A folder can neither be read nor written, and is there in the barest chroot.
+    // Reading or writing a folder fails, too, and `/` exists even in an empty chroot.
     if (opened < 0) opened = ::open("/", O_RDONLY | O_DIRECTORY);
     if (opened != wanted) ::_exit(1);
   }

@@ -3,9 +3,9 @@
 
 namespace pawl::app {
 
-// Gives those that are closed to /dev/null, so that no file or socket of ours gets such a number and what is printed. It
-// is opened the wrong way round: reading standard input or writing the others fails with EBADF, as if they were closed,
-// and a command that printed an answer learns that nobody got it. To be called before anything is opened.
+// Opens /dev/null for those that are closed, so that no file or socket of ours gets such a number, and with it what is
+// printed. Standard input is opened for writing and the others for reading: using them fails with EBADF, as if they
+// were closed, so a command notices that its answer was not written. Call it before anything is opened.
 void open_standard_descriptors();
 
 }  // namespace pawl::app

@@ -99,7 +99,7 @@ class Watched final : public WorkflowFiles {
   }
 
   void read_again() override {
-    if (!thread_.joinable()) return log::info("there is no folder of workflows to read again: see --workflows");
+    if (!thread_.joinable()) return log::info("there is no folder of workflows to reload: see --workflows");
     again_ = true;
     wake();
   }
@@ -239,8 +239,7 @@ class Watched final : public WorkflowFiles {
         tell(WorkflowFileLost{answer.workflow, answer.file, why, false}, refused);
     for (auto& answer : refused) answer.refusal.wait();
     if (again)
-      log::info("the folder of workflows was read again",
-                {{"folder", folder_}, {"files", std::to_string(found.size())}});
+      log::info("the folder of workflows was reloaded", {{"folder", folder_}, {"files", std::to_string(found.size())}});
   }
 
   void take(const std::string& path, File& file, std::vector<Told>& answers) {

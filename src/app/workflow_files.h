@@ -17,7 +17,8 @@ class WorkflowFiles {
   // Reads all files and waits until the server has taken them, then watches in a thread of its own: a change is taken well
   // within a second. Error: the folder cannot be read or watched.
   virtual Result<void> start() = 0;
-  // Has all files read again soon, also those that look unchanged, and says so in the log. Threads: any, after start().
+  // Returns at once; all files are then read again, even if they look unchanged, and the log says so. Threads: any,
+  // after start().
   virtual void read_again() = 0;
   // Joins. Safe twice and before start().
   virtual void stop() = 0;

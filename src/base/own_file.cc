@@ -25,7 +25,7 @@ std::string_view kind_of(mode_t mode) {
     case S_IFSOCK: return "a socket";
     case S_IFCHR:
     case S_IFBLK: return "a device";
-    default: return "of no known kind";
+    default: return "of an unknown kind";
   }
 }
 
@@ -41,7 +41,7 @@ std::unexpected<Error> wrong_owner(const std::string& path, uid_t owner) {
 
 void tell_of_mended(const std::string& path, mode_t before, mode_t now) {
   log::warning(
-      "others could get at this: their rights were taken away",
+      "others had access to this: their rights were taken away",
       {{"path", path}, {"was", fmt::format("{:o}", before & 07777)}, {"is", fmt::format("{:o}", now & 07777)}});
 }
 
@@ -52,16 +52,15 @@ Result<void> check_open(int descriptor, const std::string& path, const OwnFileRu
   if (!rules.any_owner && info.st_uid != ::geteuid()) return wrong_owner(path, info.st_uid);
   if (!rules.more_names && info.st_nlink > 1)
     return fail(Code::refused,
-                fmt::format("{} has {} names (hard links), and what is done under another one is not seen here: remove "
+                fmt::format("{} has {} names (hard links), so it could be changed under another one: remove "
                             "the others, or put a copy in its place",
                             path, info.st_nlink));
   if (rules.any_owner || rules.open_to_others || (info.st_mode & of_others) == 0) return {};
   const mode_t before = info.st_mode, mended = info.st_mode & 07777 & ~of_others;
   if (::fchmod(descriptor, mended) != 0 || ::fstat(descriptor, &info) != 0 || (info.st_mode & of_others) != 0)
-    return fail(Code::refused,
-                fmt::format("{} can be read by others, and that cannot be changed here: put it on a file "
-                            "system that knows owners and rights",
-                            path));
+    return fail(Code::refused, fmt::format("{} can be read by others, and its mode cannot be changed: put it on a file "
+                                           "system that knows owners and rights",
+                                           path));
   tell_of_mended(path, before, mended);
   return {};
 }
@@ -79,12 +78,12 @@ Result<OwnFile> OwnFile::open(const std::string& path, int flags, const OwnFileR
   while (descriptor < 0 && errno == EINTR);
   const int why = errno;
   if (descriptor < 0) {
-    // The system's word for a pipe without a reader is "No such device or address": what stands there says more.
+    // The system says "No such device or address" for a pipe without a reader. Naming the pipe says more.
     struct stat info{};
     const bool there = (rules.follow ? ::stat(path.c_str(), &info) : ::lstat(path.c_str(), &info)) == 0;
     if (there && !S_ISREG(info.st_mode)) return wrong_kind(path, info.st_mode, "a plain file");
     if (there && !rules.any_owner && info.st_uid != ::geteuid()) return wrong_owner(path, info.st_uid);
-    if (why == ENOENT && (flags & O_CREAT) == 0) return fail(Code::not_found, path + " is not there");
+    if (why == ENOENT && (flags & O_CREAT) == 0) return fail(Code::not_found, path + " does not exist");
     return system_error(why, (flags & O_EXCL) != 0 ? "create" : "open", path);
   }
   OwnFile file(descriptor);
@@ -115,7 +114,7 @@ Result<void> check_own_folder(const std::string& path, mode_t allowed) {
   const mode_t before = info.st_mode, mended = info.st_mode & 07777 & ~open;
   if (::chmod(path.c_str(), mended) != 0 || ::stat(path.c_str(), &info) != 0 || (info.st_mode & open) != 0)
     return fail(Code::refused,
-                fmt::format("{} is open to others, and that cannot be changed here: use a folder on a file "
+                fmt::format("{} is open to others, and its mode cannot be changed: use a folder on a file "
                             "system that knows owners and rights",
                             path));
   tell_of_mended(path, before, mended);

@@ -1,6 +1,6 @@
-// Files and folders that have to be ours: plain, of this process's user, and closed to others. Anything else that stands
-// in their place is refused before it can do harm: a pipe would block the one who opens it, a link or a second name would
-// lead to a file of somebody else, and another owner could change what we rely on.
+// Files and folders that must be ours: plain, owned by this process's user, and closed to others. Anything else in
+// their place is refused before it can do harm. A pipe would block whatever opens it, a link or a second name could
+// lead to somebody else's file, and another owner could change what we rely on.
 #pragma once
 
 #include <sys/types.h>
@@ -14,19 +14,19 @@
 namespace pawl {
 
 struct OwnFileRules {
-  bool any_owner = false;  // for one who only reads what others may have written
-  bool more_names = false;  // hard links are no harm
-  bool follow = false;  // nor is a link
+  bool any_owner = false;  // for reading only: others may have written it
+  bool more_names = false;  // hard links are accepted
+  bool follow = false;  // links are followed
   bool open_to_others = false;  // others may read it
 };
 
-// An open file, closed at the end of its owner's life.
+// An open file, closed by the destructor.
 class OwnFile {
  public:
-  // Opens with `flags` (O_RDONLY, O_WRONLY or O_RDWR; O_CREAT and O_EXCL as needed), never waits for it and follows no
-  // link. Rights of others are taken away, and the log says so; a file that is made is for us alone.
-  // Errors: not_found   there is none, and it was not to be made
-  //         refused     what stands there is no plain file, belongs to another user, or has a second name
+  // Opens with `flags` (O_RDONLY, O_WRONLY or O_RDWR; O_CREAT and O_EXCL as needed). Never blocks and follows no link,
+  // unless `rules` say so. Takes away rights of others and logs it; a file that is made is for us alone.
+  // Errors: not_found   the file does not exist, and `flags` lack O_CREAT
+  //         refused     it is not a plain file, belongs to another user, or has a second name
   //         overloaded  no room (its name is no_room) or no descriptor · unavailable  the system's words
   static Result<OwnFile> open(const std::string& path, int flags, const OwnFileRules& rules = {});
 
@@ -45,21 +45,22 @@ class OwnFile {
   int descriptor_;
 };
 
-// As OwnFile::open(), for a file that somebody else will open. That there is none is fine.
+// Checks as OwnFile::open() does, for a file that a library will open. A missing file is fine.
 Result<void> check_own_file(const std::string& path, const OwnFileRules& rules = {});
 
-// What is there is a folder of ours, or a link to one. That there is none is fine; a link that leads nowhere is
-// unavailable, for its disk may come. Rights of others but `allowed` (mode bits) are taken away, and the log says so.
+// Checks that `path` is a folder of ours or a link to one. A missing folder is fine. A link that leads nowhere is
+// unavailable, because its disk may be mounted later. Takes away rights of others except `allowed` (mode bits) and logs
+// it.
 // Errors: refused, unavailable.
 Result<void> check_own_folder(const std::string& path, mode_t allowed);
 
-// Tells a file from another that takes its name later. nullopt: there is none.
+// Identifies a file, so that a replacement under the same name is noticed.
 struct FileId {
   dev_t device = 0;
   ino_t inode = 0;
   bool operator==(const FileId&) const = default;
 };
-// Error: unavailable, nothing can be said.
+// nullopt: there is no such file. Error: unavailable, the system cannot tell.
 Result<std::optional<FileId>> file_id(const std::string& path);
 
 }  // namespace pawl

@@ -34,7 +34,7 @@ std::vector<int> stray_signals() {
 void ignore_signals_of_writing() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
-  // sigaction() refuses these two. The library takes them over when it needs them.
+  // glibc's sigaction() refuses these two. The library sets its own handlers when it needs them.
   struct {
     void (*handler)(int);
     std::uint64_t flags, restorer, mask;

@@ -9,7 +9,7 @@ namespace pawl {
 
 std::string system_words(int error) {
   const std::string words = std::strerror(error);
-  // Without SIGXFSZ this is all that tells of such a limit.
+  // SIGXFSZ is ignored, so only this message shows such a limit.
   return error == EFBIG ? words + ", by a limit of this process or of the file system (ulimit -f, LimitFSIZE=)" : words;
 }
 

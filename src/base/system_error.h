@@ -1,4 +1,4 @@
-// Errors of the system as errors of ours.
+// The system's errors as Error values.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace pawl {
 
-// The system's words for an errno, and where the limit comes from if a file may not grow.
+// The system's words for an errno; for EFBIG also which limits can be the cause.
 std::string system_words(int error);
 
-// "cannot `what` `path`: …" of an errno: overloaded where room (its name is no_room) or descriptors are short,
-// otherwise unavailable.
+// "cannot `what` `path`: …" for an errno. The code is overloaded if room (its name is no_room) or descriptors are
+// short, otherwise unavailable.
 std::unexpected<Error> system_error(int error, std::string_view what, const std::string& path);
 
 }  // namespace pawl

@@ -179,8 +179,8 @@ class CommandLine {
           ->type_name("N")
           ->check(CLI::Range(std::int64_t{0}, AtOnce::most_asked));
     };
-    add("--max-processes", at_once.processes, "`run` tasks at once; 0: as many as the file descriptors bear (64)");
-    add("--max-http-calls", at_once.calls, "`http` tasks at once; 0: as many as the file descriptors bear (4096)");
+    add("--max-processes", at_once.processes, "`run` tasks at once (64); 0: as many as the file descriptors allow");
+    add("--max-http-calls", at_once.calls, "`http` tasks at once (4096); 0: as many as the file descriptors allow");
   }
 
   // CLI11 would take a number with any unit, a negative one as well.

@@ -41,7 +41,7 @@ class LocalEngine {
   virtual driver::Histories& histories() = 0;
   virtual store::Reader& reader() = 0;
   virtual store::LogStore& logs() = 0;
-  // How its seats stand. Threads: any.
+  // See driver::Driver::seats(). Threads: any.
   virtual SeatCounts seats() const = 0;
   // Cuts off what runs, with the grace of its tasks, and joins. Histories, reader and logs can be read after it.
   virtual void stop() = 0;
@@ -71,15 +71,15 @@ struct Hooks {
   // Opens the folder (made when missing) and starts an engine that passes the caller's whole environment on as `env`.
   // The run that `takes_up` names goes on, and is recovered if it was cut off; all other open runs stay as they are.
   // `observer` must outlive the engine. Error: conflict, if another process holds the folder; invalid, with the name
-  // `usage`, if a value of `rules` is wrong, and unavailable, with the name `too_few_descriptors`, if the process cannot
-  // bear them: then nothing was opened.
+  // `usage`, if a value of `rules` is wrong; unavailable, with the name `too_few_descriptors`, if the process has too
+  // few for them. In these cases nothing was opened.
   std::function<Result<std::unique_ptr<LocalEngine>>(const std::string& folder, driver::Observer* observer,
                                                      const TakesUp& takes_up, const TaskRules& rules)>
       local;
   // What only the wiring can look at: the store in a data folder, if there is one, and how tasks would be held if they
   // ran as that user (empty: our own). Changes nothing.
   std::function<std::vector<Finding>(const std::string& data, const std::string& run_as)> examine;
-  // How many tasks a server would run at once with the descriptors that it may have.
+  // How many tasks a server would run at once with the descriptors that this process is allowed.
   std::function<Finding(const AtOnce&)> at_once;
 };
 

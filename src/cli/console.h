@@ -22,7 +22,7 @@ struct Console {
   void line(std::string_view text);
   void flush();
   void complain(std::string_view text);  // a line on `err`
-  // The errno of the first write to `out` that failed, after a last flush; 0: all is written.
+  // Flushes `out`. Returns the errno of the first write that failed; 0: everything was written.
   int write_error();
 
   std::string paint(Colour colour, std::string_view text) const;

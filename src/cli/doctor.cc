@@ -118,7 +118,8 @@ Finding folder(const std::string& data) {
     return wrong("folder", fmt::format("{} cannot be written by this user: {}", there.string(), because(errno)),
                  "name another --data, or change the owner of this one");
   if (made && info.st_uid != ::geteuid())
-    return wrong("folder", fmt::format("{} belongs to user {}, and this is user {}", data, info.st_uid, ::geteuid()),
+    return wrong("folder",
+                 fmt::format("{} belongs to user {}, but this process runs as user {}", data, info.st_uid, ::geteuid()),
                  "run it as that user, or change the owner of the folder and of what is in it");
   struct statfs system{};
   constexpr std::int64_t nfs = 0x6969, smb = 0x517B, cifs = 0xFF534D42, smb2 = 0xFE534D42, tmpfs = 0x01021994;
@@ -132,8 +133,8 @@ Finding folder(const std::string& data) {
   if (!made) return fine("folder", data + " will be made");
   if ((info.st_mode & 066) != 0)
     return odd("folder",
-               fmt::format("{} is open to others (mode {:o}), which the server changes or refuses", data,
-                           info.st_mode & 07777),
+               fmt::format("{} is open to others (mode {:o}); the server would change the mode or refuse the folder",
+                           data, info.st_mode & 07777),
                fmt::format("chmod 700 {}", shell_word(data)));
   return fine("folder", data);
 }

@@ -45,7 +45,7 @@ void ring() {
 
 std::atomic<int> interrupts = 0;    // Ctrl-C so far
 std::atomic<int> terminations = 0;  // SIGTERM, SIGQUIT, SIGHUP
-std::atomic<int> stray = 0;         // a signal that means nothing to us; 0: none
+std::atomic<int> stray = 0;         // a signal without a meaning for us; 0: none
 static_assert(std::atomic<int>::is_always_lock_free);
 
 void on_signal(int number) {
@@ -61,8 +61,7 @@ void on_signal(int number) {
   errno = saved;
 }
 
-// Caught until the end of its life, but for those that are ignored at its beginning: `nohup pawl run` outlives its
-// terminal.
+// Catches the signals while it lives, except those that were ignored before: `nohup pawl run` outlives its terminal.
 class Signals {
  public:
   Signals() {
@@ -78,7 +77,7 @@ class Signals {
     };
     for (const int number : {SIGINT, SIGTERM, SIGQUIT, SIGHUP}) set(number);
     for (const int number : stray_signals()) set(number);
-    // A reader of our output that has gone away does not end the run, nor does a file that may not grow.
+    // Neither a reader that closes our output nor a file that may not grow ends the run.
     action.sa_handler = SIG_IGN;
     for (const int number : {SIGPIPE, SIGXFSZ}) set(number);
     ignore_signals_of_writing();
@@ -220,8 +219,8 @@ Outcome<int> watch(Console& console, const Common& common, LocalEngine& engine, 
     if (const int number = stray.exchange(0); number != 0)
       progress.say(
           number == SIGXCPU
-              ? "SIGXCPU: the limit of processor time is reached, and the system kills at the hard one (ulimit -t)"
-              : fmt::format("{} means nothing here and is ignored", signal_name(number)));
+              ? "SIGXCPU: the soft limit of processor time is reached, and the system kills at the hard one (ulimit -t)"
+              : fmt::format("{} has no meaning here and is ignored", signal_name(number)));
     if (interrupts > 0 && !cancelling) {
       cancelling = true;
       progress.say("cancelling the run; Ctrl-C again stops at once");

@@ -31,10 +31,10 @@ struct TaskLimits {
   bool operator==(const TaskLimits&) const = default;
 };
 
-// How many tasks run at once: --max-processes and --max-http-calls. Absent: the usual number, or what the file
-// descriptors bear; 0: as many as they bear.
+// How many tasks run at once: --max-processes and --max-http-calls. Absent: the usual number, or fewer if the file
+// descriptors allow no more; 0: as many as they allow.
 struct AtOnce {
-  static constexpr std::int64_t most = 1'000'000;  // that 0 gives
+  static constexpr std::int64_t most = 1'000'000;  // the largest number for 0
   static constexpr std::int64_t most_asked = 1'000'000'000;
   std::optional<std::int64_t> processes, calls;
   bool operator==(const AtOnce&) const = default;

@@ -16,7 +16,7 @@ std::optional<Instant> instant(const Json& value, std::string_view member);
 // From its start to its end, or to `now` while it runs; empty before.
 std::string duration_of(const Json& value, Instant now);
 
-// What a run or task waits for, with the limit that has no room for it; empty if it waits for nothing.
+// What a run or task waits for, with the limit if it waits for one; empty if it waits for nothing.
 std::string waiting_words(const Json& work, const std::string& due, Instant now);
 
 std::string id_of(const Json& run);

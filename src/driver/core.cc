@@ -322,7 +322,7 @@ Result<void> Core::prepare(const Event& event, engine::View& view, std::optional
     const auto waiting = std::max({limits_.waiting[0].size(), limits_.waiting[1].size(), limits_.groups.waiting()});
     if (waiting >= options_.most_waiting && !view.start_key)
       return fail(Code::overloaded,
-                  fmt::format("{} runs wait for a limit or for their group already; try again later", waiting),
+                  fmt::format("{} runs already wait for a limit or for their group; try again later", waiting),
                   "overloaded");
     auto inputs = checked_inputs(*view.plan->workflow, requested->inputs);
     if (!inputs) return std::unexpected(inputs.error());
@@ -531,7 +531,7 @@ void Core::decide(Batch& batch, Instant now, std::size_t most) {
   if (!idle && !not_before_) look_for_slots(now);
   if (sweep_is_due(now) && !not_before_ && batch.items.size() < all)
     sweep(batch, now, std::min(most_taken, all - batch.items.size()));
-  // While it drains nobody is seated, and no limit is what they wait for.
+  // While it drains no task starts, so a full limit is not the reason for a wait.
   if (!draining_) seating_.look(limits_, now, queue_.empty());
 }
 

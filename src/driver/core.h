@@ -41,7 +41,7 @@ struct CoreOptions {
   // Told of every run that is gone, durably: what lies outside the store of it may go, and then a RemainsRemoved has to
   // come. Must not block. Empty: nothing lies there.
   std::function<void(RunId)> forget_run;
-  // Told how the seats of a kind stand while runs wait for them, at every change. Must not block. May be empty.
+  // Called with the counts of a kind at every change while runs wait for its seats. Must not block. May be empty.
   std::function<void(Seat, const SeatCount&)> show_seats;
 };
 
@@ -91,16 +91,16 @@ class Core {
 
   // Every run that was cut off when the core started has been recovered durably.
   bool recovered() const { return orphans_.empty(); }
-  // Without those that have ended because the server stops.
+  // Does not count tries that have ended because the server stops.
   std::size_t tries_in_flight() const;
-  // The same, the `most` oldest ones.
+  // The `most` oldest of these tries.
   struct RunningTry {
     RunId run;
     std::string work;  // workflow/job/task
     Instant since{};
   };
   std::vector<RunningTry> oldest_tries(std::size_t most) const;
-  // From here on nothing starts; what runs may finish. A try that ends as interrupted is not waited for.
+  // From here on nothing starts; running tries may finish. Does not wait for tries that end as interrupted.
   void drain();
   // After drain(): notes that what is still in flight is about to be cut off, and tells the runner to stop it.
   void cut_off();

@@ -385,7 +385,7 @@ TEST(Core, AStopWaitsForTriesThatRunAndNotForThoseThatItHasEnded) {
   Node& node = stopping.node;
   ASSERT_EQ(node.core.tries_in_flight(), 2U);
   stopping.end(0, Outcome::End::interrupted);
-  EXPECT_EQ(node.core.tries_in_flight(), 1U) << "though the store does not know yet";
+  EXPECT_EQ(node.core.tries_in_flight(), 1U) << "before the store knows";
   const auto oldest = node.core.oldest_tries(5);
   ASSERT_EQ(oldest.size(), 1U);
   EXPECT_EQ(oldest[0].work, "w/b/t");

@@ -19,7 +19,7 @@ namespace {
 // Up to here a batch is committed by the engine thread itself when nothing else is to be done: a single run's next step
 // then waits for its sync, not for two threads to wake each other.
 constexpr std::size_t small_batch = 8;
-// Running tasks that the log names when the server stops.
+// How many running tasks the log names when the server stops.
 constexpr std::size_t told_tries = 5;
 // How often it is told that there still is no room.
 constexpr auto remind_every = std::chrono::seconds(60);
@@ -126,7 +126,8 @@ class ThreadedDriver final : public Driver {
       patience_ = std::min(patience_.value_or(patience), patience);
     }
     engine_wake_.notify_one();
-    // Results that it hands on as interrupted are read by a turn that knows of the stop. Later the runner may be gone.
+    // After stopping_ is set, so that the turn that reads the interrupted results knows of the stop. Later the runner
+    // may be gone.
     if (first && engine_.joinable()) ports_.runner.server_stops();
   }
 
@@ -231,7 +232,7 @@ class ThreadedDriver final : public Driver {
     }
   }
 
-  // What the stop waits for, and until when.
+  // Logs what the stop waits for, and until when.
   void tell_stop(const StopRequest& request, Time::duration patience) {
     const std::size_t running = core_->tries_in_flight();
     if (running == 0)

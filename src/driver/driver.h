@@ -24,7 +24,7 @@ struct DriverOptions {
 // Why a server stops, for the log.
 struct StopRequest {
   std::string signal;
-  std::string from;  // its sender; empty: not known
+  std::string from;  // its sender; empty: unknown
 };
 
 // Results of tasks go in by runner::Results; they are never refused, since a runner has only so many tries at once.
@@ -32,8 +32,9 @@ class Driver : public Inbox, public runner::Results {
  public:
   // Reads what is owed and starts the threads. Error: what the store says.
   virtual Result<void> start() = 0;
-  // The server is to stop: requests are refused and the runner knows of it when this returns, at once. stop() follows. A
-  // task may end by the same signal as we do, so the sooner the better. Threads: any.
+  // Announces a stop and returns at once: from then on requests are refused and the runner knows of the stop. Call
+  // stop() next. Call this as early as possible, because the signal of the stop may also have reached tasks. Threads:
+  // any.
   virtual void begin_stop(StopRequest request) = 0;
   // Refuses requests, lets tasks finish for stop_timeout, cuts off the rest, commits all that was decided and joins.
   // The runner must still live. Safe twice and before start().
@@ -42,15 +43,15 @@ class Driver : public Inbox, public runner::Results {
   virtual void stop_now() = 0;
   // While stop() waits: no more patience. Threads: any.
   virtual void hurry() = 0;
-  // Asks for a sign of life: the engine thread calls `answer` at its next turn, which it has soon if it is not stuck. After
-  // its end nobody does. Threads: any.
+  // Asks for a sign of life: the engine thread calls `answer` in its next turn, soon unless it is stuck. After the
+  // engine's end `answer` is not called. Threads: any.
   virtual void knock(std::function<void()> answer) = 0;
   // Whether every run that was cut off by the death of the last process has been taken up, durably.
   virtual bool recovered() const = 0;
   // Set once the store cannot be relied on any more (an I/O error): nothing is acknowledged from then on, and the
   // process has to end and start anew. `on_fatal` is called once, from a thread of the driver's.
   virtual bool failed() const = 0;
-  // How the seats stand. Threads: any.
+  // The seats of the node, by kind; kept current as model/seat.h says. Threads: any.
   virtual SeatCounts seats() const = 0;
 };
 

@@ -322,7 +322,7 @@ TEST_F(DriverTest, AStopDoesNotWaitForATryThatTheServiceManagerHasEnded) {
     ASSERT_TRUE(process.ask(Process::a_run()));
     const StartTask one = process.started.take();
     id = one.run;
-    // As a process runner that holds its result back until it knows.
+    // Like a process runner that has held the result back until the stop.
     process.runner.on_server_stops = [&] {
       Outcome outcome;
       outcome.end = Outcome::End::interrupted;
@@ -369,7 +369,7 @@ TEST_F(DriverTest, AKnockIsAnsweredByAnEngineThatTurnsAndByNoOther) {
   };
   knock().get();
   knock().get();
-  // It hangs in a commit of its own.
+  // It hangs in a commit.
   process.store.close();
   auto run = process.post(Process::a_run());
   process.store.wait_for_commit();

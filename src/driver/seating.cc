@@ -10,7 +10,7 @@
 namespace pawl::driver {
 namespace {
 
-// Ended tries that are kept in the list beyond as many as run, so that clearing them away costs next to nothing a start.
+// The list may hold this many ended tries more than running ones, so that clearing it costs almost nothing per start.
 constexpr std::size_t slack = 64;
 
 void warn(Seat seat, const SeatCount& count) {

@@ -1,5 +1,5 @@
-// Who holds the seats of a node, for people who wait for one: kept in memory beside what decides (engine::Limits), and
-// worked out only while runs wait. Threads: the core's.
+// Which tries hold the seats of a node, to be shown while others wait. Kept in memory beside engine::Limits, which
+// decides, and computed only while runs wait. Threads: the core's.
 #pragma once
 
 #include <array>
@@ -16,17 +16,17 @@ namespace pawl::driver {
 
 class Seating {
  public:
-  // The run if it is in memory.
+  // Returns the run if it is in memory, else null.
   using Find = std::function<const engine::RunState*(RunId)>;
   using Show = std::function<void(Seat, const SeatCount&)>;
-  // `show` is called when the counts of a kind that runs wait for have changed; may be empty.
+  // `show` is called when the counts of a kind have changed while runs wait for it; may be empty.
   Seating(std::array<int, seat_kinds> sizes, Find find, Show show);
 
-  // A try has taken a seat. `limits` is as it was then.
+  // A try has taken a seat. `limits` are those of that moment.
   void taken(const StartTask& start, Instant now, const engine::Limits& limits);
 
-  // Shows what has changed. With `settled` nobody who could be seated now is still to be asked; then it warns, once an
-  // episode, of a kind that has been full for `patience` while runs waited for it.
+  // Shows what has changed. Warns when a kind has been full for `patience` while runs waited for it, once until that
+  // ends. `settled`: every run that could take a free seat has been offered it, so a free seat ends the wait.
   void look(const engine::Limits& limits, Instant now, bool settled);
 
   static constexpr Duration patience = std::chrono::minutes(5);

@@ -1,4 +1,4 @@
-// Who holds the seats, for those who wait for one, and what is logged when they wait long.
+// Which tries hold the seats while others wait, and what is logged when they wait long.
 #include "driver/seating.h"
 
 #include <gmock/gmock.h>
@@ -106,7 +106,7 @@ TEST_F(Seats, WhoWaitsIsShownWhoHasHeldOneLongest) {
   EXPECT_EQ(shown().oldest->job, "j");
   EXPECT_EQ(shown().oldest->task, "t");
   EXPECT_EQ(shown().oldest->since, noon + 1s);
-  EXPECT_EQ(shown(Seat::http).waiting, 0U) << "there nobody waits";
+  EXPECT_EQ(shown(Seat::http).waiting, 0U) << "no run waits for it";
 
   const RunId fourth = start("long", noon + 4s);
   finish(oldest, noon + 5s);
@@ -174,14 +174,14 @@ TEST_F(Seats, ALimitThatIsReachedForFiveMinutesWhileRunsWaitIsLoggedOnce) {
   const RunId holder = start("long", noon);
   const RunId second = start("short", noon + 1min);
   start("short", noon + 2min);
-  EXPECT_THAT(logged([&] { play_until(noon + 5min); }), IsEmpty()) << "nobody has waited for so long";
+  EXPECT_THAT(logged([&] { play_until(noon + 5min); }), IsEmpty()) << "no wait was that long";
   EXPECT_THAT(logged([&] { play_until(noon + 7min); }),
               AllOf(HasSubstr("a limit has been reached for 5 minutes"), HasSubstr("limit=max-processes"),
                     HasSubstr("size=1"), HasSubstr("waiting=2"), HasSubstr("oldest=\"long#1 j/t\""),
                     HasSubstr(to_string(holder)), HasSubstr("since=2026-11-23T12:00:00.000Z")));
-  EXPECT_THAT(logged([&] { play_until(noon + 60min); }), IsEmpty()) << "it was said";
+  EXPECT_THAT(logged([&] { play_until(noon + 60min); }), IsEmpty()) << "it was logged already";
 
-  // As long as runs wait it is the same story, whoever holds the seat.
+  // As long as runs wait it is the same episode, even if other tries hold the seat.
   finish(holder, noon + 60min);
   ASSERT_TRUE(runs(second));
   EXPECT_THAT(logged([&] { play_until(noon + 90min); }), IsEmpty());

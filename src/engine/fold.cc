@@ -548,7 +548,7 @@ bool settle_row(RunState& state, Instant at) {
       attempt.waits_for = WaitsFor::none;
       attempt.due.reset();
     } else if (!state.limited.empty()) {
-      // Said first, because a node that starts anew looks by this word for whom it has to offer seats.
+      // This comes first, because a restarted node finds by it the runs that want seats.
       attempt.status = RunStatus::waiting;
       attempt.waits_for = WaitsFor::limit;
       attempt.due = state.timers.empty() ? std::nullopt : std::optional(state.timers.begin()->first);

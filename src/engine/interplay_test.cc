@@ -130,7 +130,7 @@ TEST(Row, ARunWithATaskThatWaitsForASeatSaysSoWhateverElseItWaitsFor) {
   TestWorld world("name: w\njobs: {j: {tasks: [{id: go, approval: true}]}, k: {tasks: [{id: t, run: x}]}}");
   world.limits.most = {0, 0};
   world.start();
-  EXPECT_EQ(world.run().waits_for, WaitsFor::limit) << "a node that starts anew offers seats to these";
+  EXPECT_EQ(world.run().waits_for, WaitsFor::limit) << "a restarted node offers seats to these";
 }
 
 TEST(AnotherVersion, ALateResultOfTheOldWorkIsNotTakenForTheNew) {

@@ -27,7 +27,7 @@ struct Limits {
   Overlaps overlaps;
 
   bool free(Seat seat) const;
-  // Whether `run` may take a seat now: there is one, and nobody older waits for it.
+  // Whether `run` may take a seat now: one is free, and no older run waits for it.
   bool may_take(Seat seat, RunId run) const;
   // Brings `waiting` up to date with what the run's tasks want.
   void note_waiting(const RunState& state);
@@ -38,7 +38,7 @@ struct Limits {
   // Brings groups and overlaps up to date with a run's row, or forgets it.
   void note_places(const Run& run);
   void forget_places(RunId run);
-  // A run is loaded into or dropped from memory with the seats that its tries hold.
+  // Counts the seats of a run that is loaded into memory, or no longer counts those of one that is dropped.
   void remember(const RunState& state);
   void forget(const RunState& state);
 };

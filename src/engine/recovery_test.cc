@@ -402,7 +402,7 @@ TEST(StopOnRequest, ATryThatTheStopHasEndedIsNoFailureAndTheRestOfTheRunMayFinis
   const std::string key = world.newest("ended").idempotency_key;
   world.finish("ended", is_interrupted());
   EXPECT_TRUE(world.stopped.empty());
-  EXPECT_EQ(world.live().in_flight.size(), 2U) << "its recovery cuts it off";
+  EXPECT_EQ(world.live().in_flight.size(), 2U) << "the recovery cuts it off";
   world.finish("saved");
   world.crash();
   const auto attempts = world.attempts();

@@ -85,7 +85,7 @@ Duration retry_delay(const Retry& retry, int failed_tries, std::uint64_t random)
 void stop_run(Step& step, const Who& who, bool hard, FailurePtr error);
 
 // limits.cc
-// Takes what a waiting run may now have: tasks that want seats start as far as there are any.
+// Starts tasks of a waiting run that want seats, as far as seats are free.
 void use_free_seats(Step& step);
 bool may_leave_probation_queue(Step& step);
 // Whether the attempt may begin: it is in no concurrency group, or takes a place. False: it is held.

@@ -454,7 +454,7 @@ void finish_try(Step& step, const TaskFinished& event) {
   if (event.attempt != 0 && event.attempt != s.attempt.number && !planted(Planted::any_attempt)) return;
 
   const Outcome& outcome = event.outcome;
-  // It stays in flight: the recovery that follows the stop cuts it off, by the rules for that.
+  // The try stays in flight: the recovery after the stop cuts it off by its own rules.
   if (outcome.end == Outcome::End::interrupted && !planted(Planted::stop_fails_task)) return cut_off(step);
   const TaskPlan& plan = s.plan_of(ref);
   TryEnded ended{ref, number, TryStatus::success, nullptr, nullptr, preview_of(plan, outcome)};

@@ -220,7 +220,7 @@ class TestWorld {
                                std::move(outputs)});
   }
   Result<Answer> rerun(std::string from) { return ask(RerunRequested{id_, std::move(from), {}}); }
-  // Who waits for a seat or a place is offered what there is.
+  // Runs that wait for a seat or for a place in a group are offered what is free.
   void offer() {
     const RunId chosen = id_;
     for (auto next = limits.next_waiting(); next; next = limits.next_waiting()) EXPECT_TRUE(ask(SeatFree{*next}));

@@ -41,7 +41,7 @@ struct Outcome {
     failed,     // could not be carried through: failure says why
     timed_out,  // its time was over
     stopped,    // by a StopTask
-    interrupted,  // by the service manager that stops the server; no failure: the run is cut off, and recovered later
+    interrupted,  // ended by the stop of the server; not a failure: the run is cut off and recovered later
   };
   End end = End::completed;
   Failure failure;  // unless completed; code as in semantics.md, such as timeout, connection_failed, output_too_large

@@ -1,5 +1,5 @@
-// What a node does at once is counted in seats: each try of a task takes one of its kind, and a task that finds none
-// waits (waits_for: limit). What stands here is what people are shown of it.
+// Seats limit how many tries a node runs at once. Each try takes a seat of its kind, and a task that finds none waits
+// (waits_for: limit). The types here say what people are shown of that.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ constexpr std::size_t seat_kinds = 2;
 
 inline Seat seat_of(const Task& task) { return is_http(task) ? Seat::http : Seat::process; }
 
-// As the option is called that sets how many there are.
+// The name of the option that sets their number.
 inline std::string_view limit_name(Seat seat) {
   switch (seat) {
     case Seat::process: return "max-processes";
@@ -37,11 +37,11 @@ struct SeatHolder {
   Instant since{};
 };
 
-// How one kind of seats stands. `taken`, `waiting` and `oldest` are kept up only while runs wait for such a seat.
+// The seats of one kind. `taken`, `waiting` and `oldest` are kept up only while runs wait for such a seat.
 struct SeatCount {
   int size = 0, taken = 0;
   std::size_t waiting = 0;  // runs
-  std::optional<SeatHolder> oldest;  // who has held one longest
+  std::optional<SeatHolder> oldest;  // the try that has held one longest
 };
 using SeatCounts = std::array<SeatCount, seat_kinds>;
 

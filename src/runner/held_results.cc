@@ -18,7 +18,7 @@ TaskFinished interrupted(TaskFinished result) {
 
 bool ended_as_by_stop(const Outcome& outcome) {
   if (outcome.end != Outcome::End::completed || !outcome.process) return false;
-  // Of a process that a signal has ended the code is 128 + signal.
+  // If a signal ended the process, the code is 128 + signal.
   const int code = outcome.process->exit_code;
   return code == 129 || code == 130 || code == 143;
 }
@@ -31,7 +31,7 @@ std::optional<TaskFinished> HeldResults::take(TaskFinished result, Duration now)
 
 std::vector<TaskFinished> HeldResults::server_stops(Duration now) {
   stopping_ = true;
-  // One whose time was over before the stop came, and that nobody has looked at since, stays what it is.
+  // A result that was due before the stop stays a failure, even if nobody has asked for it since.
   std::vector<TaskFinished> results = due(now);
   for (Held& held : std::exchange(held_, {})) results.push_back(interrupted(std::move(held.result)));
   return results;
@@ -57,7 +57,7 @@ std::optional<TaskFinished> HeldResults::release(const StopTask& stop) {
 }
 
 std::optional<Duration> HeldResults::next() const {
-  // A moment after it, so that what comes at the very end of the time still counts.
+  // Just after the time, so that a stop at its very end still counts.
   return held_.empty() ? std::nullopt : std::optional(held_.front().until + Duration{1});
 }
 

@@ -1,9 +1,9 @@
-// Results that may be the work of a service manager: one that stops a unit sends TERM to all of its processes, and a task
-// may die of it a moment before the server hears of the stop. What ends so, while the server stops or at most `longest`
-// before that, is interrupted and no failure. Which of the two it is shows only then, so such results are held back that
-// long, and no others.
+// Results that a stop of the server may have caused. A service manager that stops a unit may send TERM to all of its
+// processes, and a task may die of it just before the server hears of the stop. A try that ends so while the server
+// stops, or at most `longest` before, is interrupted and has not failed. Only these results are held back for that
+// long, until it is clear which of the two it is.
 //
-// Time is a duration since any instant, by a clock that does not go back. Threads: of one thread at a time.
+// Times are durations since a fixed instant, by a monotonic clock. Threads: one at a time.
 #pragma once
 
 #include <deque>
@@ -23,14 +23,14 @@ class HeldResults {
  public:
   static constexpr Duration longest = std::chrono::milliseconds(500);
 
-  // A result of a try that ended_as_by_stop(). While the server stops it comes back at once, as interrupted; nullopt: it is
-  // held back.
+  // Takes a result for which ended_as_by_stop() holds. While the server stops, returns it at once as interrupted;
+  // nullopt: it is held back.
   std::optional<TaskFinished> take(TaskFinished result, Duration now);
-  // The server is stopping: what was held back, as interrupted.
+  // The server stops: returns what was held back, as interrupted; results that were due before stay failures.
   std::vector<TaskFinished> server_stops(Duration now);
-  // What was held back for long enough: the failures that they are.
+  // Returns the results that were held back for long enough, as the failures that they are.
   std::vector<TaskFinished> due(Duration now);
-  // This try is to end for another reason, so that nothing is left to find out. nullopt: it is not held back.
+  // Returns the result of a try that is being stopped for another reason. nullopt: it is not held back.
   std::optional<TaskFinished> release(const StopTask& stop);
   // When due() will have something; nullopt: nothing is held back.
   std::optional<Duration> next() const;

@@ -36,8 +36,8 @@ class Runner {
   virtual ~Runner() = default;
   virtual void start(StartTask command) = 0;
   virtual void stop(StopTask command) = 0;
-  // The server is stopping: a try that ends as by a service manager's stop is handed on as interrupted from now on, and so
-  // is one that ended so within the last half second (held_results.h). Threads: any.
+  // The server is stopping. From now on, a try that a service manager's stop may have ended is reported as interrupted,
+  // and so is one that ended that way in the last half second (held_results.h). Threads: any.
   virtual void server_stops() {}
   // The run is a success, durably, and no try of it runs: what its tasks have kept for each other may go. Not told after a
   // crash. From the same thread, before what a rerun of it starts.

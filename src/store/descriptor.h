@@ -1,4 +1,4 @@
-// An open file, closed at the end of its owner's life.
+// An open file, closed by the destructor.
 #pragma once
 
 #include <unistd.h>

@@ -22,7 +22,7 @@
 namespace pawl::store {
 namespace {
 
-// Who saves copies of a folder of logs may do so by hard links: nothing that is written in a log is ever changed.
+// Backups of a folder of logs may use hard links, because what is written in a log is never changed.
 constexpr OwnFileRules log_rules{.more_names = true};
 
 using DescriptorPtr = std::shared_ptr<const Descriptor>;
@@ -342,11 +342,11 @@ class LogFiles final : public LogStore {
     const std::string shard = folder_ + "/" + shard_of(run);
     for (const std::string& path : {folder_, shard})
       if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return system_error(errno, "make the folder", path);
-    // `logs` may be a link to a folder in which others may make files; what is below it may not be theirs.
+    // `logs` may be a link to a folder in which others may make files. The folders below it must still be ours.
     struct stat status{};
     if (::lstat(shard.c_str(), &status) != 0) return system_error(errno, "open", shard);
     if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid())
-      return fail(Code::refused, shard + " is no folder of this server's user: move it away");
+      return fail(Code::refused, shard + " is not a folder of this server's user: move it away");
     return {};
   }
 

@@ -30,7 +30,7 @@ class LogStore {
   virtual ~LogStore() = default;
   // Can be read at once, by everyone; durable only after sync().
   // Errors: overloaded no room or no descriptor: nothing of the frame is kept, and a later one may be · invalid the
-  //         frame is larger than 16 MiB, or a name than 64 KiB · refused what stands there is no plain file of ours
+  //         frame is larger than 16 MiB, or a name than 64 KiB · refused the log is not a plain file of ours
   //         · unavailable an I/O error: the run's log takes nothing more until close().
   virtual Result<void> append(RunId run, const LogFrame& frame) = 0;
   // Durable up to here. Called before the result of a try is handed on.
@@ -45,7 +45,7 @@ class LogStore {
   // log has none. The visitor returns false to stop. Where frames are damaged and whole ones follow, a note without job
   // and task stands for them and says how much is missing.
   // Errors: invalid `offset` is not where a frame begins or the log ends (a crash may have taken the end: begin at 0)
-  //         · corrupt the log is no plain file of ours, or a frame makes no sense · unavailable.
+  //         · corrupt the log is not a plain file of ours, or a frame is not valid · unavailable.
   virtual Result<std::uint64_t> read(RunId run, std::uint64_t offset, const std::function<bool(LogFrame&&)>& visit) = 0;
 };
 

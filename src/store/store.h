@@ -26,8 +26,8 @@ class Store {
   // A new reader; see reader.h. It must not outlive the store.
   virtual Result<std::unique_ptr<Reader>> reader() = 0;
 
-  // Whether the files are still those that were opened. Error: conflict, one of them was removed or replaced: what is
-  // committed from now on may be lost, and another process could open the store. Costs little. Threads: any.
+  // Checks that the files are still those that were opened. Error: conflict, one was removed or replaced: further
+  // commits may be lost, and another process could open the store. Cheap. Threads: any.
   virtual Result<void> still_ours() const { return {}; }
 };
 

@@ -1,5 +1,5 @@
-"""Standard descriptors that are closed, full or broken: nothing of ours gets their numbers, and who could not be given an
-answer is told by the exit code."""
+"""Standard descriptors that are closed, full or broken: no file of Pawl gets their numbers, and the exit code shows an
+answer that could not be written."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ class Serve(unittest.TestCase):
 
     def test_a_ready_line_that_nobody_reads_is_logged(self):
         server = self.start("> /dev/full")
-        self.assertIn("standard output cannot be written to; the server is ready and goes on", server.log_text())
+        self.assertIn("standard output cannot be written to; the server is ready and keeps running", server.log_text())
         self.assertEqual(server.stop(), 0)
 
     def test_a_reader_that_has_gone_does_not_end_it(self):

@@ -1,4 +1,4 @@
-"""What keeps tasks from the server, as an ordinary user and in odd places: and that they can work all the same."""
+"""What keeps tasks away from the server, for an ordinary user and in unusual environments, and that tasks can still work."""
 
 import json
 import os
@@ -267,7 +267,7 @@ class InAChroot(unittest.TestCase):
     def test_a_fence_that_is_asked_for_and_does_not_hold_is_no_start(self):
         self.start("--fence", "cover")
         self.assertEqual(self.server.process.wait(20), 3)
-        self.assertIn("--fence cover does not hold on this machine (cover: Invalid argument)", self.server.log_text())
+        self.assertIn("--fence cover does not work on this machine (cover: Invalid argument)", self.server.log_text())
 
 
 class AsRoot(Fenced):

@@ -145,7 +145,7 @@ class Secrets(Hostile):
         self.server.start()
         self.assertIn("how tasks are held", self.server.log_text())
         if os.geteuid() == 0:
-            self.assertIn("as strong as this server", self.server.log_text())
+            self.assertIn("the same rights as this server", self.server.log_text())
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can start a server of another user")

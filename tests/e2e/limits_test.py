@@ -45,7 +45,7 @@ class Limits(unittest.TestCase):
 class Usual(Limits):
     def test_six_that_sleep_do_not_keep_a_short_one_waiting(self):
         server = self.server().start()
-        self.assertIn("how much runs at once processes=64 ", server.log_text())
+        self.assertIn("how many tasks run at once processes=64 ", server.log_text())
         server.apply(workflow("sleeps", script("t", "sleep 600")))
         server.apply(workflow("short", script("t", "echo hi")))
         for run in [server.start_run("sleeps")["id"] for _ in range(6)]:
@@ -125,7 +125,7 @@ class Asked(Limits):
 
     def test_with_zero_there_are_as_many_as_the_descriptors_bear(self):
         server = self.server("--max-processes", "0", "--max-http-calls", "0", binary=self.limited(2000)).start()
-        self.assertIn("how much runs at once processes=130 http_calls=394 connections=392 descriptors=2000",
+        self.assertIn("how many tasks run at once processes=130 http_calls=394 connections=392 descriptors=2000",
                       server.log_text())
 
 

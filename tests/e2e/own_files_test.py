@@ -1,5 +1,5 @@
-"""What stands in the data folder is ours: plain files of the server's user, closed to others. Anything else is refused at
-the start, in time, with what it is and what to do; and what is taken away from a running server is seen within a second."""
+"""Everything in the data folder is a plain file or folder of the server's user, closed to others. The start refuses anything
+else, quickly, and says what it is and what to do. A running server notices within a second when a file is taken away."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ class Case(unittest.TestCase):
         return said[0]
 
     def replace(self, path, make):
-        """Puts something else in its place until the test takes it back; returns what takes it back."""
+        """Puts something else in its place; returns a function that restores it."""
         kept = path.with_name(path.name + ".kept")
         if path.exists():
             path.rename(kept)
@@ -77,7 +77,7 @@ class NotPlain(Case):
         for name in FILES:
             for kind, make in kinds.items():
                 if (name, kind) == ("pawl.db", "a link"):
-                    continue  # a database may be linked to; that this is none is another matter
+                    continue  # a link to a database is allowed; that this is no database is tested elsewhere
                 with self.subTest(f"{name}: {kind}"):
                     back = self.replace(self.data / name, make)
                     self.refused(self.data / name, f"is {kind}, not a plain file: move it away")
@@ -156,7 +156,7 @@ class NotPlain(Case):
         self.made()
         for text in ("", "short\n", "two words that are long enough to be a token\n", "x" * 5000):
             (self.data / "admin.token").write_text(text)
-            self.refused(self.data / "admin.token", "holds no token", "remove it to get a new one")
+            self.refused(self.data / "admin.token", "holds no usable token", "remove the file to get a new one")
 
 
 class Logs(Case):
@@ -289,7 +289,7 @@ class OfOthers(Case):
         self.server.start()
         self.server.apply(workflow("hello", script("say", "echo hi")))
         self.server.wait_run(self.server.start_run("hello")["id"], "failed")
-        self.assertIn("is no folder of this server's user", self.server.log_text())
+        self.assertIn("is not a folder of this server's user", self.server.log_text())
 
 
 class Token(Case):
@@ -320,7 +320,7 @@ class Token(Case):
         self.assertEqual(mode(self.path), 0o600)
         self.soon(lambda: self.accepted(new))
         self.assertFalse(self.accepted(self.old))
-        self.assertIn("the admin token was removed: the old one counts no more, and a new one was made", self.server.log_text())
+        self.assertIn("the admin token was removed: the old one is no longer valid, and a new one was made", self.server.log_text())
 
     def test_one_that_is_replaced_is_read(self):
         new = "n" * 40
@@ -335,7 +335,7 @@ class Token(Case):
         self.assertFalse(self.accepted(new))
 
     def test_as_long_as_it_cannot_be_used_none_is_accepted(self):
-        for make, word in ((lambda: self.path.write_text("short"), "holds no token"), (self.pipe, "is a pipe, not a plain file")):
+        for make, word in ((lambda: self.path.write_text("short"), "holds no usable token"), (self.pipe, "is a pipe, not a plain file")):
             make()
             self.soon(lambda: word in self.server.log_text())
             self.assertFalse(self.accepted(self.old))
@@ -389,7 +389,7 @@ class TakenAway(Case):
         self.server.apply(workflow("hello", script("say", "echo hi")))
         self.server.wait_run(self.server.start_run("hello")["id"], "success")
         lock = self.data / "guard.lock"
-        # The server must have looked at it before: a token that is replaced shows each look.
+        # The server must have checked the files before. That a replaced token is no longer accepted shows a check.
         for new in ("n" * 40, "m" * 40):
             (self.data / "admin.token").write_text(new + "\n")
             wait_until(lambda: self.knows(new), what=self.server.log_text)

@@ -1,4 +1,4 @@
-"""Under a service manager: its stop is no task's failure, and it is told what it wants to know."""
+"""Under a service manager: its stop fails no task, and it gets the messages that it needs."""
 
 import contextlib
 import json
@@ -268,7 +268,7 @@ class Told(unittest.TestCase):
             ran = cli("run", file, "--data", place.folder / "here", "--plain", environment=given)
             self.assertEqual(ran.returncode, 0, ran.stderr)
             self.assertIn("none none none own", ran.stdout + ran.stderr)
-            # `pawl run` is no service, and whose variable this is is not for it to say.
+            # `pawl run` is not a service and leaves the variable alone.
             manager.socket.setblocking(False)
             self.assertRaises(BlockingIOError, manager.socket.recv, 4096)
 

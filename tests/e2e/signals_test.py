@@ -1,5 +1,5 @@
-"""Signals: which of them stop a server or a `pawl run`, which have it read its files again, and that all others are
-logged and do nothing. Limits of the process that come as signals become the errors that they are."""
+"""Signals: which of them stop a server or a `pawl run`, which reload its files, and that all others are logged and do
+nothing. Limits of the process that arrive as signals become ordinary errors."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ from support.pawl import PAWL, Refused, Server, clean_environment, wait_until
 
 STRAYS = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGXCPU,
           signal.SIGPWR, signal.SIGSTKFLT, signal.SIGRTMIN, signal.SIGRTMIN + 3, signal.SIGRTMAX]
-OF_THE_LIBRARY = [32, 33]  # kept by it for itself
+OF_THE_LIBRARY = [32, 33]  # the C library uses these itself
 CANNOT_NOW = 3
 
 
@@ -117,7 +117,7 @@ class Strays(ServerCase):
     def test_the_limit_of_processor_time_is_logged(self):
         server = self.server().start()
         self.send(server, signal.SIGXCPU)
-        self.logged(server, "the limit of processor time is reached.* signal=SIGXCPU")
+        self.logged(server, "the soft limit of processor time is reached.* signal=SIGXCPU")
         self.assertTrue(server.is_ready())
 
 
@@ -131,16 +131,16 @@ class Hangup(ServerCase):
         server.binary = self.detached(server)
         server.start()
         self.send(server, signal.SIGHUP)
-        self.logged(server, 'reading again what may have changed signal=SIGHUP from="process')
-        self.logged(server, "the folder of workflows was read again .*files=1")
+        self.logged(server, 'reloading signal=SIGHUP from="process')
+        self.logged(server, "the folder of workflows was reloaded .*files=1")
         self.assertTrue(server.is_ready())
-        # One that could not be stored, and has not changed since, is taken now.
+        # A file that could not be stored before, and has not changed since, is taken now.
         self.limit(server, (server.data / "pawl.db-wal").stat().st_size)
         (flows / "two.yaml").write_text(workflow("two", script("say", "echo 2")))
         self.logged(server, "a workflow's file cannot be taken file=.*two.yaml")
         self.limit(server, "unlimited")
         self.send(server, signal.SIGHUP)
-        self.logged(server, "the folder of workflows was read again .*files=2")
+        self.logged(server, "the folder of workflows was reloaded .*files=2")
         self.assertEqual(server.get("workflows/two")["version"], 1)
 
     def test_without_a_folder_there_is_nothing_to_read(self):
@@ -148,7 +148,7 @@ class Hangup(ServerCase):
         server.binary = self.detached(server)
         server.start()
         self.send(server, signal.SIGHUP)
-        self.logged(server, "there is no folder of workflows to read again")
+        self.logged(server, "there is no folder of workflows to reload")
         self.assertTrue(server.is_ready())
 
     def test_with_a_terminal_it_stops_the_server(self):
@@ -270,7 +270,7 @@ class WithoutServer(unittest.TestCase):
         self.begin()
         for number in STRAYS:
             self.process.send_signal(number)
-            words = ": the limit of processor time" if number == signal.SIGXCPU else " means nothing here and is ignored"
+            words = ": the soft limit of processor time" if number == signal.SIGXCPU else " has no meaning here and is ignored"
             wait_until(lambda: name_of(number) + words in self.said(), what=self.said)
         for number in (*OF_THE_LIBRARY, signal.SIGXFSZ, signal.SIGPIPE):
             self.process.send_signal(number)

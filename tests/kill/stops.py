@@ -1,5 +1,5 @@
-"""A service manager stops the server and sends TERM to all that the server has started, the one or the others first: as
-systemd does with KillMode=control-group. What it cuts off is no failure and no crash."""
+"""A service manager stops the server and sends TERM to all processes that the server has started, in either order, as systemd
+does with KillMode=control-group. What this cuts off counts neither as a failure nor as a crash."""
 
 import random
 import shutil
@@ -17,11 +17,11 @@ from support.pawl import below, send
 ORDERS = ("server first", "tasks first")
 IN_FLIGHT = 6
 LONGEST_LIFE = 0.4  # seconds from ready to the stop
-LONGEST_GAP = 0.005  # from the signal to the first to that to the others
+LONGEST_GAP = 0.005  # seconds between the signals to server and tasks
 
 
 class Work(Scenario):
-    """Chains of shell tasks, and one beside calls. No try is to fail and no recovery to count, so none may be made up for."""
+    """Chains of shell tasks, and one beside HTTP calls. Retries and recoveries are off, because no try may fail and no recovery may count."""
 
     def define(self, name, rules, **definition):
         self.rules[name] = rules

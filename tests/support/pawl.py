@@ -78,12 +78,12 @@ class Server:
         self.environment = clean_environment(**(environment or {}))
         self.output = self.folder / "server.log"
         self.process = None
-        self.user = {}  # who it runs as, in the words of subprocess.Popen
+        self.user = {}  # the user that it runs as, as arguments of subprocess.Popen
         if user:
             self.run_as_user(user)
 
     def run_as_user(self, name):
-        """An ordinary user with a home of its own and one more group. The binary is copied: its folder may be closed to others."""
+        """Runs as an ordinary user with a home of its own and one more group. Copies the binary, whose folder may be closed to others."""
         entry = pwd.getpwnam(name)
         self.user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [grp.getgrnam("users").gr_gid]}
         self.home = self.folder / "home"
@@ -257,7 +257,7 @@ def alive(pid):
 
 
 def below(pid):
-    """All processes that descend from this one: of a server the guard, its keepers, and the tasks with what they started."""
+    """All descendants of this process. For a server: the guard, its keepers, and the tasks with what they started."""
     children = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -270,7 +270,7 @@ def below(pid):
 
 
 def send(number, pids):
-    """The signal to each of them, as a service manager sends it to all processes of a unit."""
+    """Sends the signal to each process, as a service manager does to all processes of a unit."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -30,7 +30,7 @@ constexpr scmp_datum_t io_process = 1, io_group = 2, io_user = 3;
 
 using Filter = std::unique_ptr<void, decltype(&::seccomp_release)>;
 
-// Rules are added as long as none fails.
+// Adds rules until one fails.
 class Rules {
  public:
   explicit Rules(scmp_filter_ctx filter) : filter_(filter) {}
@@ -62,7 +62,7 @@ scmp_arg_cmp is(unsigned argument, scmp_datum_t value) { return {argument, SCMP_
 scmp_arg_cmp is_not(unsigned argument, scmp_datum_t value) { return {argument, SCMP_CMP_NE, value, 0}; }
 
 void add_rules(Rules& rules, bool signals) {
-  // Asking for limits changes nothing: the third argument is what they are to be.
+  // A null third argument only reads the limits.
   rules.ask("prlimit64", is_not(0, 0), is_not(2, 0));
   for (const char* name : {"sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity",  //
                            "migrate_pages", "move_pages"}) {
@@ -72,7 +72,7 @@ void add_rules(Rules& rules, bool signals) {
   rules.ask("setpriority", is(0, PRIO_PGRP), is_not(1, 0));
   rules.ask("ioprio_set", is(0, io_process), is_not(1, 0));
   rules.ask("ioprio_set", is(0, io_group), is_not(1, 0));
-  // All processes of the user: ours are among them.
+  // These mean all processes of the user, ours included.
   rules.refuse("setpriority", is(0, PRIO_USER));
   rules.refuse("ioprio_set", is(0, io_user));
   if (!signals) return;
@@ -80,8 +80,8 @@ void add_rules(Rules& rules, bool signals) {
   for (const char* name : {"tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"}) {
     rules.ask(name);
   }
-  // The owner of a descriptor is signalled when something comes. Where the owner stands in memory it cannot be judged: it
-  // could be another by the time the kernel reads it.
+  // The kernel signals the owner of a descriptor when data comes. An owner that is passed in memory cannot be judged,
+  // because it could change before the kernel reads it.
   for (const char* name : {"fcntl", "fcntl64"}) {
     rules.ask(name, is(1, F_SETOWN), is_not(2, 0));
     rules.refuse(name, is(1, F_SETOWN_EX));
@@ -111,7 +111,7 @@ std::optional<pid_t> number(std::string_view text) {
 
 bool exists(pid_t id) { return ::kill(id, 0) == 0 || errno == EPERM; }
 
-// The process that a descriptor of `owner` stands for.
+// The process that a pidfd of `owner` refers to.
 std::optional<pid_t> process_behind(pid_t owner, int descriptor) {
   const std::string path = fmt::format("/proc/{}/fd/{}", owner, descriptor);
   std::array<char, 256> link;
@@ -131,7 +131,7 @@ Result<std::vector<sock_filter>> make_call_filter(bool signals) {
   };
   const Filter filter{::seccomp_init(SCMP_ACT_ALLOW), &::seccomp_release};
   if (!filter) return cannot(ENOMEM);
-  // A program of the machine's other word size knows the same calls by other numbers.
+  // Programs of the machine's other word size use other numbers for the same calls.
   switch (::seccomp_arch_native()) {
     case SCMP_ARCH_X86_64:
       ::seccomp_arch_add(filter.get(), SCMP_ARCH_X86);
@@ -155,7 +155,7 @@ Result<std::vector<sock_filter>> make_call_filter(bool signals) {
 Descriptor enter_call_filter(const std::vector<sock_filter>& filter) {
   sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
                      .filter = const_cast<sock_filter*>(filter.data())};  // NOLINT: the kernel only reads it
-  // The filter is no sandbox for untrusted code, so it need not slow the processor's predictions down.
+  // The filter is not a sandbox for untrusted code, so it need not turn on mitigations that slow the task down.
   constexpr unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   return Descriptor{static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program))};
 }
@@ -164,18 +164,22 @@ CallJudge::~CallJudge() {
   if (call_ != nullptr) ::seccomp_notify_free(call_, answer_);
 }
 
-void CallJudge::answer(const Descriptor& listener) {
-  if (call_ == nullptr && ::seccomp_notify_alloc(&call_, &answer_) != 0) return;
-  // The library wants it empty; its size is the kernel's to say.
+bool CallJudge::answer(const Descriptor& listener) {
+  if (call_ == nullptr && ::seccomp_notify_alloc(&call_, &answer_) != 0) return true;
+  // The kernel wants it zeroed.
   std::memset(call_, 0, sizeof *call_);
-  // The caller may have been killed meanwhile.
-  if (::seccomp_notify_receive(listener.get(), call_) != 0) return;
+  // This fails if the caller was killed meanwhile.
+  if (::seccomp_notify_receive(listener.get(), call_) != 0) return true;
   answer_->id = call_->id;
   answer_->val = 0;
   const bool allowed = allows(*call_);
   answer_->error = allowed ? 0 : -EPERM;
   answer_->flags = allowed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
+  if (::seccomp_notify_respond(listener.get(), answer_) == 0 || errno != EINVAL) return true;
+  answer_->error = -EPERM;
+  answer_->flags = 0;
   ::seccomp_notify_respond(listener.get(), answer_);
+  return false;
 }
 
 bool CallJudge::allows(const seccomp_notif& call) const {
@@ -189,9 +193,10 @@ bool CallJudge::allows(const seccomp_notif& call) const {
     const auto process = process_behind(caller, argument(0));
     return process && may_change(*process);
   }
-  // In a process namespace of its own the caller can only name what is below it.
+  // A caller in a process namespace of its own can only name processes of that namespace.
   if (field_of(fmt::format("/proc/{}/status", caller), "NSpid").find('\t') != std::string::npos) return true;
-  // The upper half of a register may hold anything; the kernel reads the lower one alone, and there 0 is the caller.
+  // Only the lower half of the register counts, as for the kernel; the upper half may hold anything. 0 is the caller
+  // itself.
   const bool names_a_kind = word == "setpriority" || word == "ioprio_set" || word.starts_with("fcntl");
   if (argument(word.starts_with("fcntl") ? 2 : names_a_kind ? 1 : 0) == 0) return true;
   if (word == "setpriority") {
@@ -204,14 +209,14 @@ bool CallJudge::allows(const seccomp_notif& call) const {
     return argument(2) > 0 ? may_change(argument(2)) : may_change_group(-argument(2));
   }
   if (word == "kill") return argument(0) > 0 ? may_change(argument(0)) : may_change_group(-argument(0));
-  // The thread is what is signalled, whichever process it is said to belong to.
+  // The signal goes to this thread, so its process is the one to judge.
   if (word == "tgkill" || word == "rt_tgsigqueueinfo") return may_change(argument(1));
   return may_change(argument(0));
 }
 
 bool CallJudge::may_change(pid_t id) const {
   const auto process = number(field_of(fmt::format("/proc/{}/status", id), "Tgid"));
-  // What cannot be seen is not judged, but what is not there is the kernel's to say.
+  // A process that exists but cannot be inspected may not be changed. If there is none, the kernel says so.
   if (!process) return !exists(id);
   const pid_t keeper = ::getpid();
   pid_t at = *process;
@@ -224,7 +229,7 @@ bool CallJudge::may_change(pid_t id) const {
 }
 
 bool CallJudge::may_change_group(pid_t group) const {
-  // -1 names every process of the user.
+  // kill(-1) means every process of the user.
   if (group == 1) return false;
   for (const Process& process : all_processes()) {
     if (process.group == group && !may_change(process.pid)) return false;

@@ -1,9 +1,9 @@
-// A filter on the calls that change another process by its id: its limits, priority, scheduling, processors, I/O class, and,
-// where nothing else holds them, its signals. The kernel stops each such call and asks the keeper of the try, which lets it
-// through unless it is aimed at the server, its guard, a keeper or a task of another try (seccomp_unotify(2)). All other
-// processes of the user, and the task's own, can be changed as ever.
+// A filter on calls that change another process by its id: limits, priority, scheduling, processors and I/O class, and
+// signals where nothing else stops them. The kernel holds each such call and asks the keeper of the try, which lets it
+// through unless it is aimed at the server, its guard, a keeper or a task of another try (seccomp_unotify(2), Linux
+// 5.5). A task can still change its own processes and the user's other processes.
 //
-// What it does not see: a task that writes /proc/PID/oom_score_adj of a task of another try. Those of server, guard and
+// The filter does not see writes to /proc/PID/oom_score_adj of another try's task. The files of server, guard and
 // keepers belong to root.
 #pragma once
 
@@ -21,14 +21,14 @@ struct seccomp_notif_resp;
 
 namespace pawl::runner {
 
-// For this machine. `signals`: calls that signal are asked about, too. Error: unavailable, with the system's words.
+// Makes the filter for this machine. `signals`: it covers signals, too. Error: unavailable, with the system's words.
 Result<std::vector<sock_filter>> make_call_filter(bool signals);
 
-// Puts this process behind the filter, with all that it starts, for ever. Needs no_new_privs. What comes back is where its
-// calls are asked about; invalid, with errno set, if the kernel takes no filter.
+// Puts this process and all that it starts behind the filter, for ever. Needs no_new_privs. Returns the descriptor from
+// which its held calls are read; invalid, with errno set, if the kernel refuses the filter.
 Descriptor enter_call_filter(const std::vector<sock_filter>& filter);
 
-// Answers for one try. Threads: one. Make it in the keeper.
+// Decides about the held calls of one try. Threads: one. Make it in the keeper.
 class CallJudge {
  public:
   // `guard` is the parent of all keepers.
@@ -37,12 +37,13 @@ class CallJudge {
   CallJudge(const CallJudge&) = delete;
   CallJudge& operator=(const CallJudge&) = delete;
 
-  // Reads one call from `listener`, if there is one, and answers it.
-  void answer(const Descriptor& listener);
+  // Reads one call from `listener`, if there is one, and answers it. False: the kernel does not let calls go on that were
+  // asked about (before Linux 5.5); the caller then got EPERM.
+  bool answer(const Descriptor& listener);
 
  private:
   bool allows(const seccomp_notif& call) const;
-  // Whether the process or thread may be changed from below this process; also if there is none of that id.
+  // Whether a task below this process may change the process or thread. True if there is none with that id.
   bool may_change(pid_t id) const;
   bool may_change_group(pid_t group) const;
 

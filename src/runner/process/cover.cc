@@ -32,11 +32,11 @@ int write_text(const char* path, const std::string& text) {
   return ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : errno;
 }
 
-// A user namespace in which we are who we were, and in it the right to mount.
+// Enters a user namespace with the same user and group, which gives the right to mount in it.
 int enter_user_namespace() {
   const std::string user = std::to_string(::geteuid()), group = std::to_string(::getegid());
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return errno;
-  // The kernel asks for the second before it takes the third (user_namespaces(7)).
+  // The kernel accepts a gid_map only after setgroups is denied (user_namespaces(7)).
   if (const int error = write_text("/proc/self/uid_map", user + " " + user + " 1")) return error;
   if (const int error = write_text("/proc/self/setgroups", "deny")) return error;
   return write_text("/proc/self/gid_map", group + " " + group + " 1");
@@ -49,7 +49,7 @@ int drop_capabilities() {
   return ::syscall(SYS_capset, &header, none.data()) == 0 ? 0 : errno;
 }
 
-// What is written there would be lost.
+// What a task wrote there would be lost.
 int make_read_only(const std::string& folder) {
   return ::mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | safe, nullptr) == 0 ? 0 : errno;
 }
@@ -73,9 +73,9 @@ int cover(const std::string& data, const std::string& workspace) {
   return make_read_only(data);
 }
 
-// ssh refuses included configuration that belongs to neither root nor its user, and in a user namespace root's files seem to
-// belong to nobody: each ssh and git over ssh would end with "Bad owner or permissions". So it sees copies that are ours.
-// What fails here is no reason to run no task: all but ssh goes on.
+// ssh refuses included configuration that belongs neither to root nor to its user. In a user namespace root's files
+// seem to belong to nobody, so ssh, and git over ssh, would end with "Bad owner or permissions". This shows copies that
+// are ours. A failure here only affects ssh, so it does not keep tasks from running.
 void show_as_our_own(const fs::path& folder) {
   std::error_code error;
   std::vector<std::pair<fs::path, std::string>> files;
@@ -103,14 +103,14 @@ bool may_mount() {
 int raise_cover(const std::string& data, const std::string& workspace) {
   const bool ordinary = ::geteuid() != 0;
   const bool mounts = may_mount();
-  // Root in a user namespace would get its capabilities back with each program it runs.
+  // In a user namespace, root would regain its capabilities with each program that it runs.
   if (!mounts && !ordinary) return EPERM;
   if (mounts) {
     if (::unshare(CLONE_NEWNS) != 0) return errno;
   } else if (const int error = enter_user_namespace()) {
     return error;
   }
-  // What is mounted elsewhere later comes to us, too; what is mounted here goes nowhere.
+  // Later mounts of the machine appear here, too; mounts made here do not appear outside.
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return errno;
   if (const int error = cover(data, workspace)) return error;
   if (!mounts) {

@@ -37,11 +37,11 @@ std::uint64_t handled_rights(int version) {
   return rights;
 }
 
-// With the scopes that the kernel knows. Invalid, with errno set, if it makes none.
+// Uses the scopes that the kernel knows. Invalid, with errno set, if the kernel makes no ruleset.
 Descriptor make_ruleset(RulesetAttributes& attributes) {
   const bool scopes = landlock_version() >= landlock_that_holds_signals;
   if (scopes) attributes.scoped = scope_signal;
-  // An older kernel refuses fields that it does not know.
+  // An older kernel refuses a structure with fields that it does not know.
   const std::size_t size = scopes ? sizeof attributes : sizeof attributes.files;
   return Descriptor{static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, size, 0))};
 }
@@ -120,8 +120,8 @@ Descriptor make_fence(std::span<const std::string> hidden, const std::string& op
 }
 
 Descriptor make_isolation() {
-  // Before it knew of signals, Landlock made no ruleset that handles nothing. These two are given back everywhere below; an
-  // ordinary user may not make device files anyway.
+  // Without scopes, Landlock refuses a ruleset that handles nothing. It handles these two rights and allows them
+  // everywhere. An ordinary user may not make device files anyway.
   RulesetAttributes attributes;
   if (landlock_version() < landlock_that_holds_signals)
     attributes.files = LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_REFER;

@@ -25,10 +25,11 @@ constexpr int landlock_that_holds_signals = 6;
 // A fence for one task. The paths are absolute and free of links. Invalid, with errno set, if the kernel makes none.
 Descriptor make_fence(std::span<const std::string> hidden, const std::string& open);
 
-// The kernel can keep a task to itself without closing any file to it: from version 2 on.
+// From this version on, the kernel can isolate a task without closing files to it.
 constexpr int landlock_that_isolates = 2;
-// Closes no file, but keeps a task from tracing and looking into processes outside, and from signalling them where the
-// kernel can do that. Without it the root folder of another process of the user (/proc/PID/root) leads around a cover.
+// Closes no file, but keeps a task from tracing or inspecting processes outside, and from signalling them where the
+// kernel supports that. Without it, the root folder of another process of the user (/proc/PID/root) is a way around a
+// cover.
 Descriptor make_isolation();
 
 // Puts this process inside, for ever. Needs no_new_privs, or a process that may do anything. Returns an errno, or 0.

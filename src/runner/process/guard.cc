@@ -117,7 +117,7 @@ class Guard {
     };
     if (!request) return give_up(KeeperReport::Step::process, errno);
     if (message.fence == Fence::cover && cover_error_ != 0) return give_up(KeeperReport::Step::fence, cover_error_);
-    // The policy is the same in all messages, and the filter takes longer to make than a process.
+    // Made once: the policy is the same in all messages, and making a filter takes longer than starting a process.
     if (message.calls_filtered && filter_.empty()) {
       auto filter = make_call_filter(message.signals_filtered);
       if (!filter) return give_up(KeeperReport::Step::fence, ENOSYS);
@@ -169,9 +169,9 @@ class Guard {
   void tell(const GuardMessage& message) { ::send(socket_.get(), &message, sizeof message, MSG_NOSIGNAL); }
 
   Descriptor socket_, signals_;
-  const int cover_error_;  // an errno, or 0: the cover is there, if one was wanted
+  const int cover_error_;  // an errno; 0 if the cover is in place or none was wanted
   const pid_t server_ = ::getppid();
-  std::vector<sock_filter> filter_;  // empty: nothing has asked for one
+  std::vector<sock_filter> filter_;  // empty: not needed yet
   std::vector<Child> children_;
   std::vector<std::uint64_t> lost_;  // tries whose keeper was killed, until the rest of them is dead
   bool strays_ = false;  // processes of theirs may be left
@@ -187,7 +187,7 @@ int guard_main(std::span<char* const> arguments) {
   // Neither may reach a task. The lock is never closed: the kernel gives it up when the last holder is gone.
   ::fcntl(guard_socket, F_SETFD, FD_CLOEXEC);
   ::fcntl(guard_lock, F_SETFD, FD_CLOEXEC);
-  // Before anything else: a process that others may not look into cannot write its own user map.
+  // Before anything else: once it is not dumpable, a process cannot write its own user map.
   const bool covers = arguments.size() == 3 && arguments[0] == "cover"sv;
   return Guard{Descriptor{guard_socket}, covers ? raise_cover(arguments[1], arguments[2]) : 0}.run();
 }

@@ -20,7 +20,7 @@ namespace pawl::runner {
 // How long is waited for processes that cannot be killed.
 constexpr std::chrono::seconds shutdown_time{30};
 
-// The descriptors that are left open in a guard.
+// The descriptors that a guard gets.
 constexpr int guard_socket = 3;
 constexpr int guard_lock = 4;
 
@@ -35,7 +35,7 @@ class GuardLink {
   using Clock = std::chrono::steady_clock;
 
   // `lock_taken` is called with each lock that is got, before its guard begins: no process of an earlier guard is left.
-  // `arguments` are the guard's, behind `PROGRAM __guard`.
+  // `arguments` follow `PROGRAM __guard`.
   GuardLink(std::string program, std::vector<std::string> arguments, std::string lock_path,
             std::function<void()> lock_taken)
       : program_(std::move(program)),

@@ -22,7 +22,8 @@ enum class Fence : std::int32_t {
 };
 
 // The request is a memory file of texts, each ended by a NUL: the working directory, the run's folder, the cgroups that
-// hold processes and memory (empty: none), the server's folder and the workspace (hidden: one or both), the arguments, the variables (NAME=value).
+// hold processes and memory (empty: none), the server's folder and the workspace (hidden: one or both), the arguments,
+// the variables (NAME=value).
 struct StartMessage {
   std::uint64_t serial = 0;  // names the try between server and guard
   std::int64_t timeout_us = -1;  // negative: none
@@ -35,7 +36,7 @@ struct StartMessage {
   Fence fence = Fence::none;
   bool isolated = false;  // behind make_isolation(), fence.h
   bool calls_filtered = false;  // behind call_filter.h
-  bool signals_filtered = false;  // then: those calls that signal, too
+  bool signals_filtered = false;  // then also for calls that send signals
   bool other_user = false;
   Identity user;  // if other_user
   TaskLimits limits;

@@ -158,7 +158,8 @@ class Keeper {
     phase_ = Phase::killing;
   }
 
-  // What to wait for next: first the listener, which the task hands over before it runs its program, then its calls.
+  // Receives the listener, which the task sends before it runs its program; later answers its calls. Returns what to
+  // wait for next.
   int on_calls() {
     if (listener_box_.valid()) {
       listener_ = receive_descriptor(listener_box_);
@@ -170,7 +171,7 @@ class Keeper {
     if ((call.revents & POLLIN) != 0) {
       judge_.answer(listener_);
     } else if (call.revents != 0) {
-      listener_.reset();  // nothing lives behind the filter any more
+      listener_.reset();  // no process is left behind the filter
     }
     return listener_.get();
   }

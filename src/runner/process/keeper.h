@@ -16,7 +16,7 @@ struct KeeperDescriptors {
   Descriptor out, err, control;
 };
 
-// How its calls are filtered, if the message wants that.
+// The filter for its calls, if the message asks for one.
 struct KeeperFilter {
   const std::vector<sock_filter>& filter;
   pid_t server;

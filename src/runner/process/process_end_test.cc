@@ -90,7 +90,7 @@ TEST_F(ProcessEnd, ATaskThatSomebodyEndsAndNobodyStopsTheServerHasFailed) {
   const Outcome outcome = run("kill -TERM $$");
   ASSERT_EQ(outcome.end, End::completed);
   EXPECT_EQ(outcome.process->signal, SIGTERM);
-  // Hours after that a stop finds nothing to take back.
+  // Hours later, a stop does not change that result.
   runner().server_stops();
   runner().shutdown();
   EXPECT_TRUE(inbox_.empty());

@@ -266,8 +266,8 @@ TEST_F(ProcessProtection, AFenceThatIsAskedForAndDoesNotHoldIsNoStart) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Code::unavailable);
   EXPECT_EQ(made.error().message,
-            "--fence cover does not hold on this machine (cover: Operation not permitted): take --fence auto, or let "
-            "tasks run as a user of their own (--run-as)");
+            "--fence cover does not work on this machine (cover: Operation not permitted): use --fence auto, or let "
+            "tasks run as another user (--run-as)");
 }
 
 TEST_F(ProcessProtection, ATrialLeavesNothingInTheDataFolder) {
@@ -364,7 +364,7 @@ TEST_F(AsAnotherUser, TheFenceAndTheLimitsHoldToo) {
   EXPECT_EQ(run(python(small_bomb(100))).failure.code, "process_limit");
 }
 
-// Tries to change the process in all ways that take its id, and prints which of them went through.
+// Tries all ways to change the process by its id, and prints those that worked.
 std::string attempts_on(const std::string& pid) {
   return fmt::format(R"(
 import ctypes, fcntl, os, resource, signal, sys

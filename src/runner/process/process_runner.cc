@@ -218,7 +218,7 @@ class GuardedProcessRunner final : public ProcessRunner {
       const std::lock_guard lock(mutex_);
       stopping = stopping_;
       orders.swap(orders_);
-      // Under the lock: a stop that comes later has come too late for what is due now.
+      // Under the lock, so that a later stop cannot change a result that is due now.
       let_go = server_stops_at_ ? held_.server_stops(*server_stops_at_) : held_.due(since_boot());
     }
     for (TaskFinished& result : let_go) results_.finished(std::move(result));

@@ -6,7 +6,7 @@
 // A try ends when its main process does; whatever it left behind is killed then. What a task is given and held to:
 // docs/tasks.md.
 //
-// A result that may be the work of a stop of the server is held back until that is known (runner/held_results.h).
+// A result that a stop of the server may have caused is held back until that is known (runner/held_results.h).
 //
 // A run's folder is there until the run is a success: then it is discarded (discarded_folders.h).
 //
@@ -43,11 +43,12 @@ struct TaskLimits {
   std::int64_t file_bytes = 0;  // of one file; a longer one ends its writer with SIGXFSZ
 };
 
-// Unless it is off, tasks gain no rights by what they run (no_new_privs), change no process of the server or of other tasks
-// by its id, as far as the kernel can filter that, and do not get into the server's folder, but for the workspace.
+// Unless it is off, tasks gain no rights through programs (no_new_privs), cannot change processes of the server or of
+// other tasks by their id, as far as the kernel can filter that, and cannot enter the server's folder except for the
+// workspace.
 enum class FenceMode : std::uint8_t {
   off,
-  automatic,  // with a user of their own by the rights of files; else by the first of the next two that holds here, or none
+  automatic,  // the rights of files if tasks have another user; else the first of the next two that works, or none
   cover,  // a mount covers it (cover.h)
   landlock,  // the kernel refuses its files (fence.h), and those of other runs
 };
@@ -82,9 +83,9 @@ class ProcessRunner : public Runner {
 
 // Starts no process yet: the guard comes with the first task, after the guard of a dead server has gone (which is
 // waited for on a thread of the runner's own). That thread also calls `results` and `log`, which must outlive the
-// runner. Tries by processes of its own what fences hold on this machine, and logs how tasks are held, and plainly what
-// they are not kept from. Errors: unavailable if a folder cannot be made, there is no /proc, or the fence that was asked for
-// does not hold; invalid if tasks cannot run as the user, or it cannot get to the workspace.
+// runner. Tries in processes of its own which fences work on this machine, and logs how tasks are held and what they
+// are not kept from. Errors: unavailable if a folder cannot be made, there is no /proc, or the fence that was asked for
+// does not work; invalid if tasks cannot run as the user, or it cannot get to the workspace.
 Result<std::unique_ptr<ProcessRunner>> make_process_runner(ProcessOptions options, Results& results, LogSink& log);
 
 // What `PROGRAM __guard ARGUMENTS…` runs, before it starts any thread; returns the exit code.

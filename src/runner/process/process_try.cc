@@ -43,7 +43,7 @@ Outcome timed_out(const ProcessTry& of) {
   return outcome;
 }
 
-// Nobody thinks of a fence who sees a folder of their own refused.
+// An author whose task may not write to the author's own folder does not think of a fence.
 std::string hint_for(const ProcessTry& of, const ProcessExit& exit) {
   constexpr const char* refused = "Permission denied";
   if (of.closed_folders.empty() || exit.exit_code == 0) return {};
@@ -51,9 +51,8 @@ std::string hint_for(const ProcessTry& of, const ProcessExit& exit) {
     return {};
   }
   return fmt::format(
-      "the fence may be the reason: it lets tasks make and remove no files directly in {} (the data folder lies "
-      "below); "
-      "$PAWL_WORKSPACE is open, and docs/tasks.md says how to open the others",
+      "the fence may be the reason: tasks cannot make or remove files directly in {}, because the data folder lies "
+      "below. Use $PAWL_WORKSPACE for files; docs/tasks.md says how to open the other folders",
       of.closed_folders);
 }
 

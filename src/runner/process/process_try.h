@@ -26,7 +26,7 @@ struct ProcessTry {
   TryGroups groups;
   TaskLimits limits;
   std::string program;  // for messages
-  std::string closed_folders;  // in which Landlock lets it make nothing; likewise
+  std::string closed_folders;  // in which Landlock keeps it from making files; for messages, too
   Descriptor control, out, err;
   CapturedOutput captured;
   std::size_t logged = 0;

@@ -63,13 +63,14 @@ bool run_as_root(const Protection& protection) {
 
 const char* name_of(Fence fence) { return fence == Fence::cover ? "cover" : "landlock"; }
 
-// Sets the fence of `protection`, whose hidden folders are known. Error: the one that was asked for does not hold.
+// Sets the fence of `protection`, whose hidden folders are known. Error: the fence that was asked for does not work.
 Result<void> choose_fence(Protection& protection, const ProcessOptions& options) {
   if (options.data.empty() || options.fence == FenceMode::off) return {};
   const bool any = options.fence == FenceMode::automatic;
   // The rights of the folders do it.
   if (any && protection.user && !run_as_root(protection)) return {};
-  // The cover first, as it forbids nothing else. Root could lift it; but root could also get around Landlock.
+  // The cover comes first, because it restricts nothing else. Root can remove it, but root can also get around
+  // Landlock.
   for (const Fence fence : {Fence::cover, Fence::landlock}) {
     if (!any && (fence == Fence::cover) != (options.fence == FenceMode::cover)) continue;
     const auto why = try_fence(options.program, fence, protection.hidden.front(), protection.hidden.back());
@@ -82,12 +83,12 @@ Result<void> choose_fence(Protection& protection, const ProcessOptions& options)
   if (any) return {};
   return fail(
       Code::unavailable,
-      fmt::format("--fence {} does not hold on this machine ({}): take --fence auto, or let tasks run as a user "
-                  "of their own (--run-as)",
+      fmt::format("--fence {} does not work on this machine ({}): use --fence auto, or let tasks run as another "
+                  "user (--run-as)",
                   options.fence == FenceMode::cover ? "cover" : "landlock", protection.failed.front()));
 }
 
-// A task of root's could do all that the filter forbids in other ways.
+// Not for tasks of root, which have other ways to do what the filter forbids.
 void choose_filter(Protection& protection, const ProcessOptions& options) {
   if (options.data.empty() || options.fence == FenceMode::off || run_as_root(protection)) return;
   if (const auto why = try_call_filter(options.program)) {
@@ -173,16 +174,15 @@ void tell(const Protection& protection, const ProcessOptions& options, int cgrou
                                    {"file_size", or_none(limits.file_bytes)}});
   if (options.data.empty()) return;
   if (run_as_root(protection)) {
-    log::warning(
-        "tasks run as root: whoever may write workflows is as strong as this server; --run-as gives them a user");
+    log::warning("tasks run as root: authors of workflows have the same rights as this server; use --run-as USER");
   } else if (!protection.user && protection.fence == Fence::none) {
     log::warning(
-        "tasks can read and change the data folder: whoever may write workflows is as strong as this server",
+        "tasks can read and change the data folder: authors of workflows have the same rights as this server",
         {{"why", protection.failed.empty() ? "--fence off" : fmt::format("{}", fmt::join(protection.failed, "; "))},
          {"help", "start it as root with --run-as USER"}});
   }
   if (!protection.failed.empty() && protection.fence != Fence::none) {
-    log::info("not every means of holding tasks works on this machine",
+    log::info("some means of holding tasks do not work on this machine",
               {{"failed", fmt::format("{}", fmt::join(protection.failed, "; "))}});
   }
   if (!protection.closed_folders.empty()) {

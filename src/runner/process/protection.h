@@ -16,15 +16,15 @@ struct Protection {
   std::optional<TaskUser> user;  // that tasks run as; nothing: our own
   bool no_new_privileges = false;
   Fence fence = Fence::none;
-  bool isolated = false;          // a cover alone leaves ways around it: see make_isolation(), fence.h
+  bool isolated = false;          // closes ways around a cover: see make_isolation(), fence.h
   bool calls_filtered = false;    // call_filter.h
   bool signals_filtered = false;
-  std::string closed_folders;     // that hold the data folder, and in which Landlock lets tasks make nothing
-  std::vector<std::string> failed;  // what was tried and does not hold here, with the reason
+  std::string closed_folders;     // above the data folder, in which Landlock keeps tasks from making files
+  std::vector<std::string> failed;  // what was tried and does not work here, with the reason
   std::vector<std::string>
       hidden;  // the server's folder, if it is to be kept from tasks, and the workspace; free of links
 
-  // What the guard is to do at its start.
+  // Arguments that tell the guard what to do at its start.
   std::vector<std::string> guard_arguments() const;
   const Identity* identity() const { return user ? &user->identity : nullptr; }
 };

@@ -22,7 +22,8 @@ int spawn_program(pid_t& pid, const std::string& program, const std::vector<std:
   int next = STDERR_FILENO + 1;
   for (const int descriptor : descriptors) ::posix_spawn_file_actions_adddup2(&actions, descriptor, next++);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, next);
-  // What stops the server is not for the guard. It ignores that, but not in its first instants: blocked it cannot end it.
+  // The guard ignores the signals that stop the server, but only once it runs. Until then they are blocked, so that
+  // they cannot end it.
   sigset_t stops, all;
   sigemptyset(&stops);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&stops, number);

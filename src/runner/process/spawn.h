@@ -1,4 +1,4 @@
-// How the server starts its own binary again, for the guard and for what is tried before there is one.
+// How the server starts its own binary again: for the guard, and for trials before there is one.
 #pragma once
 
 #include <sys/types.h>
@@ -9,9 +9,10 @@
 
 namespace pawl::runner {
 
-// Runs `PROGRAM __guard ARGUMENTS…` in a session of its own, with default signals but those blocked that stop a server, /dev/null as its standard descriptors,
-// `descriptors` (above 9) as 3, 4 …, and no other. Of the environment it gets what a binary may need to load: tasks could read
-// the rest. Sets `pid`. Returns an errno, or 0. Threads: any.
+// Runs `PROGRAM __guard ARGUMENTS…` in a session of its own. All signals have their defaults; those that stop a server
+// are blocked. Its standard descriptors are /dev/null, `descriptors` (each above 9) become 3, 4 …, and no others are
+// open. Its environment is only what loading the binary may need, because tasks could read the rest. Sets `pid`.
+// Returns an errno, or 0. Threads: any.
 int spawn_program(pid_t& pid, const std::string& program, const std::vector<std::string>& arguments,
                   std::initializer_list<int> descriptors);
 

@@ -71,7 +71,7 @@ int set_limits(const TaskLimits& limits) {
   return error;
 }
 
-// With one byte, as a message that holds nothing is none.
+// With one byte, because a message needs data to carry a descriptor.
 struct DescriptorMessage {
   DescriptorMessage() {
     header.msg_iov = &part;
@@ -85,6 +85,8 @@ struct DescriptorMessage {
   msghdr header{};
 };
 
+}  // namespace
+
 bool send_descriptor(int socket, const Descriptor& descriptor) {
   DescriptorMessage message;
   cmsghdr* const passed = CMSG_FIRSTHDR(&message.header);
@@ -95,8 +97,6 @@ bool send_descriptor(int socket, const Descriptor& descriptor) {
   std::memcpy(CMSG_DATA(passed), &number, sizeof number);
   return ::sendmsg(socket, &message.header, MSG_NOSIGNAL) == 1;
 }
-
-}  // namespace
 
 Descriptor receive_descriptor(const Descriptor& socket) {
   DescriptorMessage message;

@@ -36,10 +36,12 @@ struct StartFailure {
 struct TaskDescriptors {
   int out, err;
   int failures;      // takes a StartFailure
-  int listener_box;  // socket that takes where the task's calls are asked about, if they are filtered
+  int listener_box;  // socket that takes the listener of the call filter, if there is one
 };
 
-// The descriptor that was sent through a socket; invalid if there is none.
+// False, with errno set, if the descriptor cannot be sent through the socket.
+bool send_descriptor(int socket, const Descriptor& descriptor);
+// Receives the descriptor that was sent through a socket; invalid if there is none.
 Descriptor receive_descriptor(const Descriptor& socket);
 
 // In the new process, a child of `keeper`: gives up all that it must not have, and runs the program.

@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -12,27 +14,30 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "runner/process/call_filter.h"
 #include "runner/process/cover.h"
 #include "runner/process/descriptor.h"
 #include "runner/process/fence.h"
+#include "runner/process/guard_link.h"
 #include "runner/process/spawn.h"
+#include "runner/process/task_start.h"
 
 namespace pawl::runner {
 namespace {
 
-// Exit codes of a trial are numbers of errors, or these.
+// The exit code of a trial is an errno or one of these.
 constexpr int still_open = 200;   // the files in the data folder can be read
-constexpr int shut_out = 201;     // the workspace cannot be worked in
+constexpr int shut_out = 201;     // tasks cannot use the workspace
 constexpr int no_difference = 202;  // a call that the filter should have stopped went through
 
 std::optional<std::string> why(int exit_code) {
   switch (exit_code) {
     case 0: return std::nullopt;
-    case still_open: return "files in the data folder can be read all the same";
-    case shut_out: return "tasks could not work in their workspace";
-    case no_difference: return "calls go through it";
+    case still_open: return "files in the data folder can still be read";
+    case shut_out: return "tasks could not use their workspace";
+    case no_difference: return "it lets calls through";
     default: return std::strerror(exit_code);
   }
 }
@@ -44,7 +49,7 @@ std::optional<std::string> run(const std::string& program, const std::vector<std
   while (::waitpid(pid, &status, 0) < 0) {
     if (errno != EINTR) return std::strerror(errno);
   }
-  if (WIFSIGNALED(status)) return std::string{"its trial was killed: "} + ::strsignal(WTERMSIG(status));
+  if (WIFSIGNALED(status)) return std::string{"the trial was killed: "} + ::strsignal(WTERMSIG(status));
   return why(WEXITSTATUS(status));
 }
 
@@ -63,7 +68,7 @@ std::string some_file(const std::string& data, bool& made) {
   return path;
 }
 
-// In a process of its own, as a task of an ordinary server: an exit code.
+// Runs in a process of its own, as a task would. Returns an exit code.
 int go_behind(Fence fence, const std::string& data, const std::string& workspace, const std::string& file) {
   if (fence == Fence::cover) {
     if (const int error = raise_cover(data, workspace)) return error;
@@ -79,12 +84,12 @@ int go_behind(Fence fence, const std::string& data, const std::string& workspace
   if (opened.valid()) return still_open;
   const std::string made = workspace + "/.fence-trial-" + std::to_string(::getpid());
   const Descriptor work{::open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-  // A full disk is another trouble.
+  // Other errors, such as a full disk, are not due to the fence.
   if (!work.valid()) return errno == EACCES || errno == EPERM || errno == ENOENT || errno == EROFS ? shut_out : 0;
   return ::unlink(made.c_str()) == 0 ? 0 : errno;
 }
 
-// The trial of a fence leaves the process behind it, so what has to be cleared away is left to the parent.
+// The process that enters the fence cannot leave it, so its parent clears away the file.
 int try_fence_here(Fence fence, const std::string& data, const std::string& workspace) {
   bool made = false;
   const std::string file = some_file(data, made);
@@ -97,24 +102,42 @@ int try_fence_here(Fence fence, const std::string& data, const std::string& work
   return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 
-// A child of ours tries to change us.
+// In the place of a task, which may change itself but not its keeper. Returns an exit code.
+int change_both(const std::vector<sock_filter>& filter, int listener_box) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  const Descriptor listener = enter_call_filter(filter);
+  if (!listener.valid() || !send_descriptor(listener_box, listener)) return errno;
+  const rlimit limits{.rlim_cur = 0, .rlim_max = 0};
+  const auto change = [&limits](pid_t pid) {
+    return ::syscall(SYS_prlimit64, pid, RLIMIT_CORE, &limits, nullptr) == 0 ? 0 : errno;
+  };
+  if (const int error = change(::getpid())) return error;
+  return change(::getppid()) == EPERM ? 0 : no_difference;
+}
+
+// In the place of the keeper.
 int try_call_filter_here() {
   const auto filter = make_call_filter(true);
-  if (!filter) return ENOSYS;
+  const auto sockets = make_sockets();
+  if (!filter || !sockets) return ENOSYS;
   const pid_t child = ::fork();
   if (child < 0) return errno;
-  if (child == 0) {
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(errno);
-    Descriptor listener = enter_call_filter(*filter);
-    if (!listener.valid()) ::_exit(errno);
-    // With nobody left to ask, the kernel says ENOSYS.
-    listener.reset();
-    const rlimit limits{.rlim_cur = 1, .rlim_max = 1};
-    const bool stopped = ::syscall(SYS_prlimit64, ::getppid(), RLIMIT_CORE, &limits, nullptr) != 0 && errno == ENOSYS;
-    ::_exit(stopped ? 0 : no_difference);
-  }
+  if (child == 0) ::_exit(change_both(*filter, sockets->theirs.get()));
+  CallJudge judge(::getppid(), ::getppid());
+  Descriptor listener;
   int status = 0;
-  ::waitpid(child, &status, 0);
+  for (pid_t ended = 0; ended == 0; ended = ::waitpid(child, &status, WNOHANG)) {
+    pollfd wait{.fd = listener.valid() ? listener.get() : sockets->ours.get(), .events = POLLIN, .revents = 0};
+    ::poll(&wait, 1, 10);
+    if ((wait.revents & POLLIN) == 0) continue;
+    if (!listener.valid()) {
+      listener = receive_descriptor(sockets->ours);
+    } else if (!judge.answer(listener)) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      return ENOSYS;
+    }
+  }
   return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 

@@ -17,7 +17,7 @@ Code code_of(int sqlite_code, int system_error) {
     case SQLITE_CANTOPEN:  // comes before anything is written
       return system_error == EMFILE || system_error == ENFILE || system_error == ENOSPC ? Code::overloaded
                                                                                         : Code::unavailable;
-    // A file that may not grow is like a disk that is full: the write was refused, and SQLite has rolled back.
+    // A limit on the size of files is like a full disk: the write was refused, and SQLite has rolled back.
     case SQLITE_IOERR: return system_error == EFBIG ? Code::overloaded : Code::unavailable;
     case SQLITE_FULL:
     case SQLITE_BUSY:
@@ -58,7 +58,7 @@ std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
   // SQLite remembers it for these alone.
   const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
   int system_error = same && of_system ? sqlite3_system_errno(db) : 0;
-  // It is not remembered for a commit.
+  // SQLite does not remember it for a commit.
   if (code == SQLITE_IOERR_WRITE && last == EFBIG) system_error = last;
   return fail(code_of(code, system_error),
               fmt::format("sqlite: {}{}{} ({})", same ? sqlite3_errmsg(db) : sqlite3_errstr(code),

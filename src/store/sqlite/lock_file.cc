@@ -41,7 +41,7 @@ Result<LockFile> LockFile::take(const std::string& path, const std::string& what
     if (errno == EWOULDBLOCK) return fail(Code::conflict, fmt::format("{} is in use by {}", what, holder(descriptor)));
     return system_error(errno, "lock", path);
   }
-  if (!lock.stands()) return fail(Code::conflict, path + " was replaced just now: try again");
+  if (!lock.stands()) return fail(Code::conflict, path + " has just been replaced: try again");
   // The lock holds without it: the number is only for the message above.
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(descriptor, 0) != 0 || ::pwrite(descriptor, pid.data(), pid.size(), 0) < 0) errno = 0;

@@ -11,11 +11,12 @@ namespace pawl::store {
 // Held from take() until destruction. The file stays: removing it would let two processes lock two files of one name.
 class LockFile {
  public:
-  // Error: conflict "`what` is in use by process 1234", also if that is this one · refused what stands there is no plain
-  //        file of ours · overloaded no room for the file · unavailable it cannot be made.
+  // Errors: conflict "`what` is in use by process 1234", even if that is this process, or the file was just replaced
+  //         · refused it is not a plain file of ours · overloaded no room for the file · unavailable it cannot be made.
   static Result<LockFile> take(const std::string& path, const std::string& what);
 
-  // Whether the file still has its name. If not, others could lock a new one. True where that cannot be seen.
+  // Whether the path still names this file. If not, another process could lock a new file. True if that cannot be
+  // checked.
   bool stands() const;
   const std::string& path() const { return path_; }
 

@@ -211,7 +211,7 @@ class SqliteStore final : public Store {
  public:
   SqliteStore(std::string path, LockFile lock, std::unique_ptr<SqliteWriter> writer)
       : path_(std::move(path)), lock_(std::move(lock)), writer_(std::move(writer)) {
-    // By name: to open and close one of them would let go of SQLite's locks.
+    // By name, because opening and closing one of them would release SQLite's locks.
     for (const char* side : {"", "-wal", "-shm"})
       if (const auto id = file_id(path_ + side); id && *id) opened_.emplace_back(path_ + side, **id);
   }
@@ -224,7 +224,7 @@ class SqliteStore final : public Store {
                   lock_.path() + " was removed or replaced: another server could have started on this folder");
     for (const auto& [path, id] : opened_)
       if (const auto now = file_id(path); now && *now != id)
-        return fail(Code::conflict, path + " was removed or replaced: what is written to it now could be lost");
+        return fail(Code::conflict, path + " was removed or replaced: what is written from now on could be lost");
     return {};
   }
 
@@ -254,7 +254,8 @@ Result<void> check_files(const std::string& path, const OwnFileRules& rules) {
 Result<std::unique_ptr<SqliteWriter>> open_checked(const std::string& path, int checkpoint_pages) {
   const auto there = is_there(path);
   if (!there) return std::unexpected(there.error());
-  // SQLite opens them by name, and would wait for a pipe. What is refused below is left as it is, its rights too.
+  // SQLite opens the files by name and would hang on a pipe. A file that is refused below must keep its mode, so modes
+  // are not changed yet.
   if (auto ours = check_files(path, {.open_to_others = true}); !ours) return std::unexpected(ours.error());
   if (!*there)
     if (auto created = create(path); !created) return std::unexpected(created.error());

@@ -19,7 +19,7 @@ struct SqliteOptions {
 // node's epoch up. Files up to 4 MiB are checked page by page (PRAGMA quick_check); larger ones would hold up the
 // start, and their damage shows when it is met.
 // Errors: conflict    another process holds it, or this one does already; nothing was touched
-//         refused     the schema is newer than this program, or one of the files is no plain file of ours alone
+//         refused     the schema is newer than this program, or one of the files is not a plain file of ours alone
 //                     (base/own_file.h); nothing was touched
 //         corrupt     it is no database of ours, or fails the quick check; nothing was touched
 //         overloaded  no room · unavailable  it cannot be read or written
