@@ -21,10 +21,22 @@ namespace {
 
 constexpr std::size_t shortest = 32, longest = 4096;
 
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 }  // namespace
 
+AdminToken::AdminToken(std::string path, OwnFile folder)
+    : path_(std::move(path)),
+      folder_(std::move(folder)),
+      file_(fmt::format("/proc/self/fd/{}/{}", folder_.get(), name_of(path_))) {}
+
 Result<std::unique_ptr<AdminToken>> AdminToken::open(std::string path) {
-  std::unique_ptr<AdminToken> token(new AdminToken(std::move(path)));
+  auto folder = OwnFile::open_folder(folder_of(path));
+  if (!folder) return std::unexpected(folder.error());
+  // Says what is wrong with the file, or mends it, by the name that people know.
+  if (const auto fine = check_own_file(path); !fine) return std::unexpected(fine.error());
+  std::unique_ptr<AdminToken> token(new AdminToken(std::move(path), std::move(*folder)));
   auto value = token->read();
   if (!value && value.error().code == Code::not_found) value = token->make();
   if (!value) return std::unexpected(value.error());
@@ -67,14 +79,14 @@ void AdminToken::look() {
 
 AdminToken::Stamp AdminToken::stamp() const {
   struct stat info{};
-  if (::lstat(path_.c_str(), &info) != 0) return {};
+  if (::lstat(file_.c_str(), &info) != 0) return {};
   const auto ns = [](const timespec& at) { return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec; };
   return {info.st_dev, info.st_ino, info.st_size, ns(info.st_mtim), ns(info.st_ctim)};
 }
 
 Result<std::string> AdminToken::read() const {
-  const auto file = OwnFile::open(path_, O_RDONLY);
-  if (!file) return std::unexpected(file.error());
+  const auto file = OwnFile::open(file_, O_RDONLY);
+  if (!file) return std::unexpected(by_its_name(file.error()));
   std::array<char, longest> bytes{};
   ssize_t size = 0;
   do size = ::pread(file->get(), bytes.data(), bytes.size(), 0);
@@ -93,19 +105,25 @@ Result<std::string> AdminToken::read() const {
   return token;
 }
 
+Error AdminToken::by_its_name(Error error) const {
+  if (const auto at = error.message.find(file_); at != std::string::npos)
+    error.message.replace(at, file_.size(), path_);
+  return error;
+}
+
 Result<std::string> AdminToken::make() const {
   SystemRng random;
   std::string token = "pawl_";
   for (int i = 0; i < 4; ++i) token += fmt::format("{:016x}", random.next());
-  const std::string fresh = path_ + ".new";
+  const std::string fresh = file_ + ".new";
   ::unlink(fresh.c_str());
   const auto file = OwnFile::open(fresh, O_WRONLY | O_CREAT | O_EXCL);
-  if (!file) return std::unexpected(file.error());
+  if (!file) return std::unexpected(by_its_name(file.error()));
   const std::string line = token + "\n";
   errno = 0;
   const ssize_t written = ::write(file->get(), line.data(), line.size());
   if (written != static_cast<ssize_t>(line.size()) || ::fsync(file->get()) != 0 ||
-      std::rename(fresh.c_str(), path_.c_str()) != 0) {
+      std::rename(fresh.c_str(), file_.c_str()) != 0) {
     const int why = errno == 0 ? ENOSPC : errno;  // a write that was cut short
     ::unlink(fresh.c_str());
     return system_error(why, "write", path_);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/own_file.h"
 #include "base/result.h"
 #include "base/thread_annotations.h"
 
@@ -32,13 +33,18 @@ class AdminToken {
     bool operator==(const Stamp&) const = default;
   };
 
-  explicit AdminToken(std::string path) : path_(std::move(path)) {}
+  AdminToken(std::string path, OwnFile folder);
   Stamp stamp() const;
   Result<std::string> read() const;
+  Error by_its_name(Error error) const;
   Result<std::string> make() const;
   void set(std::string value);
 
-  const std::string path_;
+  const std::string path_;  // for people
+  // The folder as it was at the start, and the file in it: a task may move a parent of the data folder away and put a
+  // folder with a token of its choice in that place.
+  const OwnFile folder_;
+  const std::string file_;
   Stamp seen_;
   std::string told_;  // the last logged reason for having no token
   mutable Mutex mutex_;

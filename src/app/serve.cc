@@ -234,11 +234,12 @@ Stop serve_until_the_end(Signals& signals, Host& host, AdminToken& token, const 
         break;
       case Signals::Kind::store_failed: return {.end = End::store_failed};
       case Signals::Kind::tick:
-        token.look();
+        // First, because the token is worth nothing in a folder that is not ours any more.
         if (const auto ours = host.still_ours(); !ours) {
           log::error("the data folder cannot be relied on any more; stopping", {{"why", ours.error().message}});
           return {.end = End::folder_lost};
         }
+        token.look();
         break;
       case Signals::Kind::released: break;  // only during a stop
     }

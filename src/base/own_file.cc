@@ -91,6 +91,12 @@ Result<OwnFile> OwnFile::open(const std::string& path, int flags, const OwnFileR
   return file;
 }
 
+Result<OwnFile> OwnFile::open_folder(const std::string& path) {
+  const int descriptor = ::open(path.empty() ? "/" : path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return system_error(errno, "open", path);
+  return OwnFile(descriptor);
+}
+
 Result<void> check_own_file(const std::string& path, const OwnFileRules& rules) {
   const auto file = OwnFile::open(path, O_RDONLY, rules);
   if (!file && file.error().code != Code::not_found) return std::unexpected(file.error());

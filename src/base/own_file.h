@@ -30,6 +30,9 @@ class OwnFile {
   //         overloaded  no room (its name is no_room) or no descriptor · unavailable  the system's words
   static Result<OwnFile> open(const std::string& path, int flags, const OwnFileRules& rules = {});
 
+  // A folder, only to name what is in it (O_PATH). Error: the system's words.
+  static Result<OwnFile> open_folder(const std::string& path);
+
   OwnFile(OwnFile&& other) noexcept : descriptor_(other.release()) {}
   OwnFile& operator=(OwnFile&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from support.definitions import script, workflow
-from support.pawl import Server, clean_environment, tasks_of, wait_until
+from support.pawl import Refused, Server, clean_environment, tasks_of, wait_until
 
 USER = "games"  # an account that each Debian system has, and that owns nothing
 SSH_FOLDER = pathlib.Path("/etc/ssh/ssh_config.d")
@@ -95,6 +95,29 @@ class AsAnOrdinaryUser(Fenced):
     def test_no_way_leads_to_token_database_or_memory(self):
         self.assertEqual(self.ways_in(), "")
         self.assertTrue((self.server.data / "admin.token").exists())
+
+    def test_a_folder_that_is_planted_with_a_token_is_not_believed(self):
+        """What holds the data folder is not covered, so a task can move that away; the server ends."""
+        token = "pawl_" + "0" * 64
+        self.server.apply(workflow("mover", script("work", f"""
+            mkdir -m 700 ~/fake; (umask 077; echo {token} > ~/fake/admin.token)
+            cd ~; mv .local .gone; mkdir -p .local/share; ln -s ~/fake .local/share/pawl; sleep 1000""")))
+        self.server.start_run("mover")
+        answers = set()
+
+        def ended():
+            try:
+                self.server.get("workflows", token=token)
+                answers.add(200)
+            except Refused as refused:
+                answers.add(refused.status)
+            except OSError:
+                pass
+            return self.server.process.poll() is not None
+
+        wait_until(ended, 30, "the end of the server", interval=0)
+        self.assertEqual(answers, {401})
+        self.assertEqual(self.server.process.returncode, 3, self.server.log_text())
 
     def test_a_task_keeps_its_user_and_has_no_capability(self):
         text = self.printed("id -un; grep -E 'Cap(Eff|Prm|Amb)|NoNewPrivs' /proc/self/status | tr '\\n\\t' '  '; stat -c %U .")
@@ -213,6 +236,7 @@ class WithLandlock(AsAnOrdinaryUser):
         self.assertEqual(self.printed(inside), ".git\n")
 
     test_the_ways_in_are_ways_without_a_fence = None
+    test_a_folder_that_is_planted_with_a_token_is_not_believed = None  # no task moves what holds the data folder
 
 
 class InAChroot(unittest.TestCase):
@@ -222,9 +246,9 @@ class InAChroot(unittest.TestCase):
         self.server = Server()
         self.addCleanup(self.server.close)
         self.root = self.server.folder / "root"
-        programs = [self.server.binary, *map(shutil.which, ("bash", "cat", "ls"))]
-        for program in programs:
-            self.bring(pathlib.Path(program).resolve(), self.root / "bin" / pathlib.Path(program).name)
+        programs = {"pawl": self.server.binary} | {name: shutil.which(name) for name in ("bash", "cat", "ls")}
+        for name, program in programs.items():
+            self.bring(pathlib.Path(program), self.root / "bin" / name)
             for library in re.findall(r"(/\S+)", subprocess.run(["ldd", program], capture_output=True, text=True).stdout):
                 self.bring(pathlib.Path(library), self.root / library[1:])
         for folder in ("proc", "dev", "tmp", "etc"):

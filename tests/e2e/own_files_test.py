@@ -207,7 +207,7 @@ class Rights(Case):
         self.data.mkdir()
         (self.data / "letters.txt").touch()
         self.data.chmod(0o755)
-        self.refused(self.data, "others may enter it (mode 755)", "a folder of its own")
+        self.refused(self.data, "others may enter it (mode 755)", "a folder for Pawl alone")
         self.assertEqual(mode(self.data), 0o755)
         (self.data / "letters.txt").unlink()
         self.data.chmod(0o1777)

@@ -111,15 +111,13 @@ std::optional<pid_t> number(std::string_view text) {
 
 bool exists(pid_t id) { return ::kill(id, 0) == 0 || errno == EPERM; }
 
-// The process that a pidfd of `owner` refers to.
+// The process that a pidfd of `owner` refers to; -1: it has ended. nullopt: the descriptor is no pidfd. A folder of /proc is
+// one for the kernel, too, but a task can mount one process's folder over that of another.
 std::optional<pid_t> process_behind(pid_t owner, int descriptor) {
-  const std::string path = fmt::format("/proc/{}/fd/{}", owner, descriptor);
   std::array<char, 256> link;
-  const ssize_t size = ::readlink(path.c_str(), link.data(), link.size());
-  if (size <= 0) return std::nullopt;
-  const std::string_view target{link.data(), static_cast<std::size_t>(size)};
-  constexpr std::string_view folder = "/proc/";
-  if (target.starts_with(folder)) return number(target.substr(folder.size()));
+  const ssize_t size = ::readlink(fmt::format("/proc/{}/fd/{}", owner, descriptor).c_str(), link.data(), link.size());
+  const std::string_view target{link.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  if (target != "anon_inode:[pidfd]" && !target.starts_with("pidfd:[")) return std::nullopt;
   return number(field_of(fmt::format("/proc/{}/fdinfo/{}", owner, descriptor), "Pid"));
 }
 
@@ -157,7 +155,12 @@ Descriptor enter_call_filter(const std::vector<sock_filter>& filter) {
                      .filter = const_cast<sock_filter*>(filter.data())};  // NOLINT: the kernel only reads it
   // The filter is not a sandbox for untrusted code, so it need not turn on mitigations that slow the task down.
   constexpr unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-  return Descriptor{static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program))};
+  const auto load = [&program](unsigned with) {
+    return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, with, &program));
+  };
+  // From Linux 5.19 on: a caller that gets many signals does not have to ask again after each.
+  const int listener = load(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+  return Descriptor{listener < 0 && errno == EINVAL ? load(flags) : listener};
 }
 
 CallJudge::~CallJudge() {
@@ -190,8 +193,9 @@ bool CallJudge::allows(const seccomp_notif& call) const {
   const std::string_view word = name ? name.get() : "";
   // A descriptor may stand for a process of any namespace.
   if (word == "pidfd_send_signal") {
+    if (argument(0) < 0) return true;  // the caller itself (PIDFD_SELF), or no descriptor
     const auto process = process_behind(caller, argument(0));
-    return process && may_change(*process);
+    return process && (*process <= 0 || may_change(*process));
   }
   // A caller in a process namespace of its own can only name processes of that namespace.
   if (field_of(fmt::format("/proc/{}/status", caller), "NSpid").find('\t') != std::string::npos) return true;
@@ -216,25 +220,44 @@ bool CallJudge::allows(const seccomp_notif& call) const {
 
 bool CallJudge::may_change(pid_t id) const {
   const auto process = number(field_of(fmt::format("/proc/{}/status", id), "Tgid"));
-  // A process that exists but cannot be inspected may not be changed. If there is none, the kernel says so.
+  // A process that cannot be seen is not judged, but one that does not exist is the kernel's to report.
   if (!process) return !exists(id);
+  return *process != ::getpid() && !is_ours(*process, [](pid_t at) { return parent_of(at); });
+}
+
+template <class ParentOf>
+bool CallJudge::is_ours(pid_t process, ParentOf parent_of) const {
   const pid_t keeper = ::getpid();
-  pid_t at = *process;
-  if (at == keeper) return false;
-  while (at > 1 && at != keeper) {
-    if (at == server_ || at == guard_) return false;
-    at = parent_of(at).value_or(0);
+  for (pid_t at = process; at != keeper;) {
+    if (at == server_ || at == guard_) return true;
+    if (at <= 1) return false;
+    // One that is hidden (hidepid=, proc(5)) or has just ended may have been a keeper.
+    const std::optional<pid_t> parent = parent_of(at);
+    if (!parent) return true;
+    at = *parent;
   }
-  return true;
+  return false;
 }
 
 bool CallJudge::may_change_group(pid_t group) const {
-  // kill(-1) means every process of the user.
-  if (group == 1) return false;
-  for (const Process& process : all_processes()) {
-    if (process.group == group && !may_change(process.pid)) return false;
+  // -1 names every process of the user.
+  if (group <= 1 || group == ::getpgid(server_) || group == ::getpgid(guard_) || group == ::getpgrp()) return false;
+  // One look for all, however many they are. They are sorted by pid for it.
+  std::vector<Process> all = all_processes();
+  std::ranges::sort(all, {}, &Process::pid);
+  const auto parent_in = [&all](pid_t pid) -> std::optional<pid_t> {
+    const auto found = std::ranges::lower_bound(all, pid, {}, &Process::pid);
+    if (found == all.end() || found->pid != pid) return std::nullopt;
+    return found->parent;
+  };
+  bool any = false;
+  for (const Process& process : all) {
+    if (process.group != group) continue;
+    any = true;
+    if (process.pid == ::getpid() || is_ours(process.pid, parent_in)) return false;
   }
-  return true;
+  // A group with none that can be seen may be a hidden keeper's.
+  return any || (::kill(-group, 0) != 0 && errno == ESRCH);
 }
 
 }  // namespace pawl::runner

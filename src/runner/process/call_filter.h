@@ -46,6 +46,9 @@ class CallJudge {
   // Whether a task below this process may change the process or thread. True if there is none with that id.
   bool may_change(pid_t id) const;
   bool may_change_group(pid_t group) const;
+  // The process is the server, the guard or below the guard, but not this process or below it.
+  template <class ParentOf>
+  bool is_ours(pid_t process, ParentOf parent_of) const;
 
   const pid_t server_, guard_;
   seccomp_notif* call_ = nullptr;

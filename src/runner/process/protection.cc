@@ -152,8 +152,8 @@ Result<Protection> protect(const ProcessOptions& options) {
     protection.hidden.push_back(real.string());
   }
   if (const auto chosen = choose_fence(protection, options); !chosen) return std::unexpected(chosen.error());
-  protection.isolated =
-      protection.fence == Fence::cover && !run_as_root(protection) && landlock_version() >= landlock_that_isolates;
+  protection.isolated = options.fence != FenceMode::off && !options.data.empty() && !run_as_root(protection) &&
+                        protection.fence != Fence::landlock && landlock_version() >= landlock_that_isolates;
   choose_filter(protection, options);
   if (protection.fence == Fence::landlock) protection.closed_folders = writable_above(protection.hidden.front());
   return protection;

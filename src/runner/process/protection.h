@@ -16,7 +16,7 @@ struct Protection {
   std::optional<TaskUser> user;  // that tasks run as; nothing: our own
   bool no_new_privileges = false;
   Fence fence = Fence::none;
-  bool isolated = false;          // closes ways around a cover: see make_isolation(), fence.h
+  bool isolated = false;          // tasks are kept to themselves: make_isolation(), fence.h
   bool calls_filtered = false;    // call_filter.h
   bool signals_filtered = false;
   std::string closed_folders;     // above the data folder, in which Landlock keeps tasks from making files
