@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // A folder that looks like the cgroups of some machine. In a real one the kernel makes the files of a new group.
-class CgroupFolder : public testing::Test {
+class CgroupFolder : public ::testing::Test {
  protected:
   CgroupFolder() {
     std::string pattern = (fs::temp_directory_path() / "pawl-cgroups-XXXXXX").string();
