@@ -341,7 +341,7 @@ TEST_F(DriverTest, AStopDoesNotWaitForATryThatTheServiceManagerHasEnded) {
   EXPECT_EQ(history->attempts.at(0).error->message, "interrupted by system stop");
 }
 
-TEST_F(DriverTest, TheRunnerIsToldOnceThatTheServerStopsWhoeverSaysSoFirst) {
+TEST_F(DriverTest, TheRunnerHearsOfAStopOnceWhicheverCallComesFirst) {
   std::atomic<int> told = 0;
   {
     Process process(disk_);

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from support.definitions import script, workflow
-from support.pawl import PAWL, Server, clean_environment, wait_until
+from support.pawl import PAWL, Server, clean_environment, wait_until, wrapped
 
 FAILED, UNREACHABLE = 1, 3
 
@@ -22,10 +22,7 @@ class Serve(unittest.TestCase):
     def start(self, redirections):
         server = Server()
         self.addCleanup(server.close)
-        program = server.folder / "pawl"
-        program.write_text(f'#!/bin/sh\nexec {PAWL} "$@" {redirections}\n')
-        program.chmod(0o755)
-        server.binary = program
+        server.binary = wrapped(server.folder, f'exec {PAWL} "$@" {redirections}')
         return server.start()
 
     def test_closed_ones_are_given_to_nothing_of_ours(self):

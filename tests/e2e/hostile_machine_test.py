@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import tempfile
 import pathlib
@@ -13,7 +12,7 @@ import unittest
 from support.definitions import http, script, workflow
 from support.disk import Disk, FailingDisk
 from support.peer import Peer, after, first
-from support.pawl import PAWL, Refused, Server, tasks_of, wait_until
+from support.pawl import PAWL, Refused, Server, tasks_of, wait_until, wrapped
 
 CANNOT_NOW = 3  # docs/cli.md
 
@@ -38,10 +37,7 @@ class Machine(unittest.TestCase):
         """A program that is pawl with less of something."""
         folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-limited-"))
         self.addCleanup(shutil.rmtree, folder)
-        program = folder / "pawl"
-        program.write_text(f'#!/bin/sh\nexec prlimit {" ".join(limits)} {PAWL} "$@"\n')
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        return program
+        return wrapped(folder, f'exec prlimit {" ".join(limits)} {PAWL} "$@"')
 
     def leaves_with(self, server, code, *words):
         """Starts it: it says what is wrong, in one line, and ends."""

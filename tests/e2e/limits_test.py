@@ -3,13 +3,12 @@
 import json
 import pathlib
 import shutil
-import stat
 import subprocess
 import tempfile
 import unittest
 
 from support.definitions import http, script, workflow
-from support.pawl import PAWL, Server, clean_environment, cli, end, tasks_of, wait_until
+from support.pawl import PAWL, Server, clean_environment, cli, end, tasks_of, wait_until, wrapped
 from support.peer import Peer, hang
 
 CANNOT_NOW = 3
@@ -26,10 +25,7 @@ class Limits(unittest.TestCase):
         """A program that is pawl with so many file descriptors at most."""
         folder = pathlib.Path(tempfile.mkdtemp(prefix="pawl-limited-"))
         self.addCleanup(shutil.rmtree, folder)
-        program = folder / "pawl"
-        program.write_text(f'#!/bin/sh\nexec prlimit --nofile={descriptors} {PAWL} "$@"\n')
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        return program
+        return wrapped(folder, f'exec prlimit --nofile={descriptors} {PAWL} "$@"')
 
     def parent_of(self, child, server):
         """A workflow whose only task starts another one and waits for it."""

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from support.definitions import script, workflow
-from support.pawl import PAWL, Refused, Server, clean_environment, wait_until
+from support.pawl import PAWL, Refused, Server, clean_environment, wait_until, wrapped
 
 STRAYS = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGXCPU,
           signal.SIGPWR, signal.SIGSTKFLT, signal.SIGRTMIN, signal.SIGRTMIN + 3, signal.SIGRTMAX]
@@ -41,10 +41,7 @@ class ServerCase(unittest.TestCase):
 
     def starts_with_ignored(self, server, *names):
         """Has it started by a shell that ignores these signals."""
-        program = server.folder / "pawl"
-        program.write_text(f'#!/bin/sh\ntrap "" {" ".join(names)}\nexec {PAWL} "$@"\n')
-        program.chmod(0o755)
-        server.binary = program
+        server.binary = wrapped(server.folder, f'trap "" {" ".join(names)}\nexec {PAWL} "$@"')
         return server.start()
 
 

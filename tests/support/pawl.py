@@ -51,6 +51,14 @@ def clean_environment(**more):
     return kept | {"NO_COLOR": "1", "no_proxy": "127.0.0.1"} | more
 
 
+def wrapped(folder, script):
+    """A program in `folder` that is pawl by way of a script for sh, which ends with an `exec` of it."""
+    program = pathlib.Path(folder) / "pawl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
 class Refused(Exception):
     """An answer of the API that is no success."""
 
